@@ -1,0 +1,1 @@
+export { SocketError } from "./src/runtime/errors.ts";
