@@ -1,4 +1,4 @@
-import { suite } from "uvu";
+import { suite } from "../harness/suite.ts";
 import * as assert from "uvu/assert";
 import { SocketError } from "../../src/runtime/errors.ts";
 

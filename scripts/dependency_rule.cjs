@@ -1,0 +1,74 @@
+// The dependency rule of ARCHITECTURE.md, for dependency-cruiser: which file may import which, and no cycles.
+// An import that no `allowed` row permits is an error. Groups (`$1`) are dependency-cruiser's.
+
+const CLOCK = "^src/clock\\.ts$";
+const CORE = "^src/agent/core/[a-z0-9_]+\\.ts$";
+const RUNTIME = "^src/runtime/[a-z0-9_]+\\.ts$";
+const CONTRACT = "^src/runtime/(socket|errors)\\.ts$";
+const builtin = (names) => `^(node:)?(${names})$`;
+
+/** The rest of src/agent, from the ground up: a file may import those above it. */
+const AGENT_ORDER = [
+  "exchange",
+  "connection",
+  "socket_stream",
+  "options",
+  "content_coding",
+  "request_body",
+  "response_body",
+  "request",
+  "fetch",
+  "agent",
+  "global_agent",
+  "incoming_message",
+  "outgoing_message",
+  "client_request",
+];
+const agentFile = (name) => `^src/agent/${name}\\.ts$`;
+
+const allowed = [
+  { from: { path: "^src/" }, to: { path: CLOCK } },
+  { from: { path: CORE }, to: { path: CORE } },
+  { from: { path: "^src/agent/core/latin1\\.ts$" }, to: { path: builtin("buffer") } },
+  { from: { path: CONTRACT }, to: { path: CONTRACT } },
+  { from: { path: RUNTIME }, to: { path: CONTRACT } },
+  {
+    from: { path: "^src/runtime/node[a-z0-9_]*\\.ts$" },
+    to: { path: [builtin("net|tls|dns|stream"), "^src/runtime/(node[a-z0-9_]*|tls_session_cache)\\.ts$"] },
+  },
+  ...["deno", "bun", "memory", "conformance"].map((name) => ({
+    from: { path: `^src/runtime/${name}[a-z0-9_]*\\.ts$` },
+    to: { path: `^src/runtime/${name}[a-z0-9_]*\\.ts$` },
+  })),
+  { from: { path: "^src/runtime/context\\.ts$" }, to: { path: builtin("async_hooks") } },
+  { from: { path: "^src/runtime/mod\\.ts$" }, to: { path: RUNTIME } },
+  {
+    from: { path: agentFile("connection") },
+    to: { path: [CORE, agentFile("exchange")] },
+  },
+  { from: { path: agentFile("connection") }, to: { path: CONTRACT, dependencyTypes: ["type-only"] } },
+  ...AGENT_ORDER.flatMap((name, index) => {
+    if (name === "connection") return [];
+    const above = AGENT_ORDER.slice(0, index + 1).map(agentFile);
+    const node = "events|stream|buffer|diagnostics_channel" + (name === "content_coding" ? "|zlib" : "");
+    const to = [...above, CORE, "^src/runtime/(mod|context)\\.ts$", CONTRACT, builtin(node)];
+    return [{ from: { path: agentFile(name) }, to: { path: to } }];
+  }),
+  { from: { path: "^src/(http|https|register)\\.ts$" }, to: { path: ["^src/", builtin("http|https")] } },
+  { from: { path: "^(mod|src/testing|src/cli)\\.ts$" }, to: { path: "^src/" } },
+];
+
+module.exports = {
+  forbidden: [
+    { name: "no-cycle", severity: "error", from: {}, to: { circular: true } },
+    { name: "no-unresolved", severity: "error", from: {}, to: { couldNotResolve: true } },
+  ],
+  allowed,
+  allowedSeverity: "error",
+  options: {
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    doNotFollow: { path: "node_modules" },
+    enhancedResolveOptions: { extensions: [".ts"] },
+  },
+};

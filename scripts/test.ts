@@ -1,0 +1,177 @@
+/**
+ * The gate: every check of the project, then every suite on every runtime. Ends with `N passed, N failed`, where a
+ * check counts as one.
+ *
+ * ```sh
+ * npm test                                # everything
+ * npm test -- pool --runtime deno         # the suites whose path has "pool" in it, on Deno; no checks
+ * ```
+ */
+// deno-lint-ignore-file no-console -- this is a command: its output is the console
+import { parseArgs } from "node:util";
+import { emitNpm } from "./emit_npm.ts";
+import { findRuntimes, root, type Runtime } from "./runtimes.ts";
+
+/** Longest time one suite file may take, ms; over it the process is killed and the file has failed. */
+const FILE_TIMEOUT_MS = 120_000;
+/** Begins a file's result line (tests/harness/run_file.ts). */
+const RESULT_MARK = "@@result ";
+
+interface Outcome {
+  passed: number;
+  failed: number;
+  skipped: Record<string, string[]>;
+  problems: string[];
+}
+
+interface Tally {
+  passed: number;
+  failed: number;
+}
+
+const { values, positionals } = parseArgs({
+  args: Deno.args,
+  allowPositionals: true,
+  options: { runtime: { type: "string", multiple: true } },
+});
+const isPartial = positionals.length > 0 || values.runtime !== undefined;
+const total: Tally = { passed: 0, failed: 0 };
+const runtimes = await findRuntimes(values.runtime);
+const files = await suiteFiles(positionals);
+
+if (!isPartial) await runChecks();
+await check("package", emitNpm);
+if (!isPartial) await check("deno test file on node", () => run(["node", "scripts/run_deno_tests.mjs"]));
+for (const runtime of runtimes) await runSuites(runtime, files);
+console.log(`\n${total.passed} passed, ${total.failed} failed`);
+Deno.exit(total.failed > 0 ? 1 : 0);
+
+async function runChecks(): Promise<void> {
+  const deno = Deno.execPath();
+  await check("format", () => run([deno, "fmt", "--check", "--quiet"]));
+  await check("lint", () => run([deno, "lint", "--quiet"]));
+  await check("types (deno)", () => run([deno, "check", "--quiet", "mod.ts", "src", "scripts/test.ts"]));
+  await check(
+    "types (node)",
+    () => run([deno, "run", "-A", "--quiet", "node_modules/typescript/bin/tsc", "-p", "."]),
+  );
+  await check(
+    "types (bun)",
+    () =>
+      run([
+        deno,
+        "run",
+        "-A",
+        "--quiet",
+        "node_modules/typescript/bin/tsc",
+        "-p",
+        "tests/types/tsconfig.bun.json",
+      ]),
+  );
+  await check(
+    "dependency rule",
+    () =>
+      run([
+        "node",
+        "node_modules/dependency-cruiser/bin/dependency-cruise.mjs",
+        "--config",
+        "scripts/dependency_rule.cjs",
+        "mod.ts",
+        "src",
+      ]),
+  );
+}
+
+/** Runs one check; it complains with text, or passes with undefined. */
+async function check(name: string, body: () => Promise<string | undefined>): Promise<void> {
+  const start = performance.now();
+  const complaint = await body();
+  const seconds = ((performance.now() - start) / 1000).toFixed(1);
+  console.log(`${complaint === undefined ? "ok    " : "FAILED"} ${name} (${seconds} s)`);
+  if (complaint !== undefined) console.log(complaint);
+  total[complaint === undefined ? "passed" : "failed"]++;
+}
+
+/** Runs a program; its output is the complaint when it fails. */
+async function run(command: string[]): Promise<string | undefined> {
+  const [program, ...args] = command;
+  const output = await new Deno.Command(program!, { args, cwd: root, stdin: "null", env: { NO_COLOR: "1" } })
+    .output();
+  if (output.success) return undefined;
+  return new TextDecoder().decode(output.stdout) + new TextDecoder().decode(output.stderr);
+}
+
+async function runSuites(runtime: Runtime, paths: string[]): Promise<void> {
+  const tally: Tally = { passed: 0, failed: 0 };
+  const skips = new Map<string, number>();
+  const start = performance.now();
+  for (const path of paths) {
+    const { outcome, output } = await runFile(runtime, path);
+    tally.passed += outcome.passed;
+    tally.failed += outcome.failed + outcome.problems.length;
+    for (const [flag, names] of Object.entries(outcome.skipped)) {
+      skips.set(flag, (skips.get(flag) ?? 0) + names.length);
+    }
+    if (outcome.failed + outcome.problems.length === 0) continue;
+    console.log(`FAILED ${runtime.name}: ${path}\n${output}`);
+    for (const problem of outcome.problems) console.log(`  ${problem}`);
+  }
+  const seconds = ((performance.now() - start) / 1000).toFixed(1);
+  const flags = [...skips].map(([flag, count]) => `${flag}: ${count}`).join(", ");
+  const skipped = [...skips.values()].reduce((sum, count) => sum + count, 0);
+  console.log(
+    `${
+      tally.failed === 0 ? "ok    " : "FAILED"
+    } ${runtime.name} ${runtime.version}: ${paths.length} files, ` +
+      `${tally.passed + tally.failed} tests, ${skipped} skipped${flags ? ` (${flags})` : ""} (${seconds} s)`,
+  );
+  total.passed += tally.passed;
+  total.failed += tally.failed;
+}
+
+async function runFile(runtime: Runtime, path: string): Promise<{ outcome: Outcome; output: string }> {
+  const [program, ...args] = [...runtime.run("tests/harness/run_file.ts"), runtime.path(path)];
+  const signal = AbortSignal.timeout(FILE_TIMEOUT_MS);
+  const child = new Deno.Command(program!, {
+    args,
+    cwd: root,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    signal,
+  });
+  const { code, stdout, stderr } = await child.output();
+  const text = new TextDecoder().decode(stdout);
+  const lines = text.split("\n");
+  const result = lines.find((line) => line.startsWith(RESULT_MARK));
+  const output = lines.filter((line) => line !== result).join("\n") + new TextDecoder().decode(stderr);
+  if (result === undefined) {
+    const problems = [
+      signal.aborted ? `Took longer than ${FILE_TIMEOUT_MS} ms` : `Ended early, exit code ${code}`,
+    ];
+    return { outcome: { passed: 0, failed: 0, skipped: {}, problems }, output };
+  }
+  const outcome: Outcome = JSON.parse(result.slice(RESULT_MARK.length));
+  if (code !== 0 && outcome.failed + outcome.problems.length === 0) {
+    outcome.problems.push(`Ended with exit code ${code} after its tests had passed`);
+  }
+  return { outcome, output };
+}
+
+/** Every `*_suite.ts` under tests, of the paths that hold one of the words. */
+async function suiteFiles(words: string[]): Promise<string[]> {
+  const found: string[] = [];
+  const walk = async (folder: string): Promise<void> => {
+    for await (const entry of Deno.readDir(new URL(`${folder}/`, root))) {
+      const path = `${folder}/${entry.name}`;
+      if (entry.isDirectory) await walk(path);
+      else if (path.endsWith("_suite.ts")) found.push(path);
+    }
+  };
+  await walk("tests");
+  const chosen = found.filter((path) => words.length === 0 || words.some((word) => path.includes(word)))
+    .sort();
+  if (chosen.length > 0) return chosen;
+  console.error(`No suite's path holds "${words.join('" or "')}"`);
+  Deno.exit(1);
+}
