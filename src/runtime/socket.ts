@@ -51,7 +51,7 @@ export interface Socket {
   /** SO_KEEPALIVE; the delay in milliseconds. Optional capability. */
   setKeepAlive?(on: boolean, initialDelayMs: number): void;
   /** Consumes this socket and returns one that speaks TLS over it. Optional capability. */
-  startTls?(options: TlsOptions, handler: SocketHandler): Socket;
+  startTls?(options: StartTlsOptions, handler: SocketHandler): Socket;
 }
 
 /** What a socket tells its user. No member is called inside a call to the socket. */
@@ -151,6 +151,14 @@ export interface TlsOptions {
   dhparam?: string | Uint8Array | undefined;
   /** OpenSSL session id context. */
   sessionIdContext?: string | undefined;
+}
+
+/** {@linkcode TlsOptions} for a connection that is open already, whose own host may be a proxy's. */
+export interface StartTlsOptions extends TlsOptions {
+  /** The peer's name or address: verified, and the default of `servername`. Never taken from the open socket. */
+  host: string;
+  /** The peer's port: only a part of the session cache's key. */
+  port?: number | undefined;
 }
 
 /** The members of Node's peer certificate that a `checkServerIdentity` commonly reads. */

@@ -1,0 +1,87 @@
+/**
+ * What node:net and node:tls honour on the runtime that they run on.
+ *
+ * Deno's and Bun's own versions of the two modules differ from Node's; each difference was measured and stands here with
+ * its flag, so that nothing else asks which runtime it is.
+ *
+ * @module
+ */
+
+import type { BindingOption, Capabilities, HintOption, TlsOption } from "./socket.ts";
+
+/** The table of the `node` adapter on this runtime. */
+export const nodeCapabilities: Capabilities = tableOf(hostOf());
+
+type Host = "node" | "deno" | "bun";
+
+// By what only the runtime itself defines: a global `Deno` may be a shim on Node.
+function hostOf(): Host {
+  const versions: Readonly<Record<string, string | undefined>> =
+    (globalThis as { process?: { versions?: Record<string, string | undefined> } }).process?.versions ?? {};
+  if (versions["deno"] !== undefined) return "deno";
+  return versions["bun"] !== undefined ? "bun" : "node";
+}
+
+function tableOf(host: Host): Capabilities {
+  const tlsOptions = tlsOptionsOf(host);
+  return {
+    adapter: "node",
+    options: new Set<BindingOption>(["path", "family", "lookup", "hints", "localAddress", "localPort"]),
+    tlsOptions,
+    startTlsOptions: tlsOptions,
+    hints: new Set<HintOption>([
+      "noDelay",
+      "keepAlive",
+      "keepAliveInitialDelayMs",
+      "autoSelectFamily",
+      "autoSelectFamilyAttemptTimeoutMs",
+    ]),
+    cancelsConnect: true,
+    halfClose: true,
+    startTls: true,
+    tlsInTls: true,
+    tlsOverPath: true,
+    seesCloseNotify: false,
+    resumesSessions: host !== "deno",
+    ref: true,
+    unrefsConnect: host === "deno",
+    seesCloseWhilePaused: true,
+    keepsDataBeforeReset: host !== "bun",
+    resetAfterPauseLooksClean: false,
+    tlsResetLooksClean: host === "deno",
+    reportsExpiredWithCa: host !== "deno",
+    reportsUnreachable: host !== "bun",
+    reportsBadPassphrase: host !== "deno",
+    acceptsCommonName: true,
+  };
+}
+
+function tlsOptionsOf(host: Host): ReadonlySet<TlsOption> {
+  const all = new Set<TlsOption>([
+    "ca",
+    "cert",
+    "key",
+    "passphrase",
+    "pfx",
+    "servername",
+    "ALPNProtocols",
+    "rejectUnauthorized",
+    "checkServerIdentity",
+    "minVersion",
+    "maxVersion",
+    "ciphers",
+    "session",
+    "secureContext",
+    "crl",
+    "ecdhCurve",
+    "sigalgs",
+    "secureOptions",
+    "secureProtocol",
+    "honorCipherOrder",
+    "dhparam",
+    "sessionIdContext",
+  ]);
+  // Validated and then not applied by Deno's node:tls (measured).
+  if (host === "deno") all.delete("ciphers");
+  return all;
+}
