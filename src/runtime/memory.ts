@@ -1,0 +1,244 @@
+/**
+ * A network in memory, with faults: for the tests of this library and for those of its users.
+ *
+ * Owns addresses, listeners and the making of connections. Must not know HTTP nor any runtime. Strategy: no real
+ * input or output and no time but the clock's, so that every run is the same; the client's side is an ordinary
+ * {@linkcode Connect}, the server's side a {@linkcode MemoryPeer} that a test scripts line by line.
+ *
+ * @module
+ */
+
+import { systemClock } from "../clock.ts";
+import type { Clock } from "../clock.ts";
+import { SocketError } from "./errors.ts";
+import { MemoryPeer } from "./memory_peer.ts";
+import { MemorySocket } from "./memory_socket.ts";
+import type { Link, LinkOptions } from "./memory_socket.ts";
+import type { Connect, ConnectOptions, Socket, SocketHandler, SocketInfo } from "./socket.ts";
+
+/** Options of a {@linkcode MemoryNetwork}. */
+export interface MemoryNetworkOptions extends LinkOptions {
+  /** Orders all events; default the system's clock. A `ManualClock` makes every run the same. */
+  readonly clock?: Clock | undefined;
+}
+
+/** Where a listener or a fault is. */
+export interface MemoryAddress {
+  /** Name or address as clients dial it; undefined: every host. */
+  readonly host?: string | undefined;
+  /** Port; undefined: every port. */
+  readonly port?: number | undefined;
+  /** A unix socket's path, in the place of host and port. */
+  readonly path?: string | undefined;
+}
+
+/** Called for each connection; what it throws or rejects with is the process's. */
+export type MemoryConnectionHandler = (peer: MemoryPeer) => void | Promise<void>;
+
+/** A listening address. */
+export interface MemoryListener {
+  /** How many connections it has accepted. */
+  readonly accepted: number;
+  /** The peers that are still open. */
+  readonly peers: ReadonlySet<MemoryPeer>;
+  /** Connects are refused from now on; open connections stay. */
+  close(): void;
+}
+
+interface Place {
+  readonly address: MemoryAddress;
+  readonly answer: "hang" | string | Listener;
+}
+
+class Listener implements MemoryListener {
+  accepted = 0;
+  readonly peers: Set<MemoryPeer> = new Set();
+  readonly onConnection: MemoryConnectionHandler;
+  readonly link: LinkOptions;
+  readonly #close: () => void;
+
+  constructor(onConnection: MemoryConnectionHandler, link: LinkOptions, close: () => void) {
+    this.onConnection = onConnection;
+    this.link = link;
+    this.#close = close;
+  }
+
+  close(): void {
+    this.#close();
+  }
+}
+
+/**
+ * Listeners, connections and faults, in memory.
+ *
+ * @example
+ * ```ts
+ * const network = new MemoryNetwork({ clock: new ManualClock() });
+ * network.listen({ host: "a.example", port: 80 }, async (peer) => {
+ *   await peer.readUntil("\r\n\r\n");
+ *   peer.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+ * });
+ * const socket = network.connect({ host: "a.example", port: 80 }, handler);
+ * ```
+ */
+export class MemoryNetwork {
+  readonly #clock: Clock;
+  readonly #link: LinkOptions;
+  readonly #sockets: Set<MemorySocket> = new Set();
+  // The newest first: a later listen() or fault() hides an earlier one.
+  #places: Place[] = [];
+  #lastPort = 49_151;
+  #connects = 0;
+
+  /** A network without listeners: every connect is refused. */
+  constructor(options: MemoryNetworkOptions = {}) {
+    const { clock = systemClock, ...link } = options;
+    this.#clock = clock;
+    this.#link = link;
+  }
+
+  /** The clients' sockets that are not closed, connecting ones included: empty when nothing leaks. */
+  get sockets(): ReadonlySet<MemorySocket> {
+    return this.#sockets;
+  }
+
+  /** How many connects there were. */
+  get connects(): number {
+    return this.#connects;
+  }
+
+  /** A client's socket that is referenced is open: on a real network it would hold the process. */
+  get holdsProcess(): boolean {
+    for (const socket of this.#sockets) if (socket.isReferenced) return true;
+    return false;
+  }
+
+  /** The network as a {@linkcode Connect}; bound, so it can be handed on as it is. */
+  readonly connect: Connect = (options: ConnectOptions, handler: SocketHandler): Socket => {
+    checkPort(options.port);
+    return this.#dial(options, handler);
+  };
+
+  /** Accepts connections at an address; `link` overrides the network's own for them. */
+  listen(
+    address: MemoryAddress,
+    onConnection: MemoryConnectionHandler,
+    link: LinkOptions = {},
+  ): MemoryListener {
+    const listener: Listener = new Listener(onConnection, { ...this.#link, ...link }, () => {
+      this.#places = this.#places.filter((place) => place.answer !== listener);
+    });
+    this.#places.unshift({ address, answer: listener });
+    return listener;
+  }
+
+  /**
+   * Connects to an address fail with `code` ("ECONNREFUSED", "EHOSTUNREACH", "ENOTFOUND"...), or never settle
+   * (`"hang"`), until the function returned is called.
+   */
+  fault(address: MemoryAddress, code: "hang" | string): () => void {
+    const place: Place = { address, answer: code };
+    this.#places.unshift(place);
+    return () => {
+      this.#places = this.#places.filter((other) => other !== place);
+    };
+  }
+
+  #dial(options: ConnectOptions, handler: SocketHandler): MemorySocket {
+    this.#connects++;
+    const link: Link = { clock: this.#clock, options: this.#link, isCut: false };
+    const socket = new MemorySocket(link, handler);
+    this.#sockets.add(socket);
+    socket.onGone = () => this.#sockets.delete(socket);
+    const answer = this.#answer(options);
+    if (answer instanceof Listener) this.#accept(socket, answer, options);
+    else if (answer !== "hang") {
+      this.#after(
+        isLookup(answer) ? 0 : 2 * latencyMs(link),
+        () => socket.fail(connectError(answer, options)),
+      );
+    }
+    return socket;
+  }
+
+  #accept(socket: MemorySocket, listener: Listener, options: ConnectOptions): void {
+    const { link } = socket;
+    link.options = listener.link;
+    this.#after(latencyMs(link), () => {
+      if (socket.destroyed) return;
+      const port = ++this.#lastPort;
+      const peer = new MemoryPeer(link, options);
+      peer.wire.join(socket);
+      peer.wire.onGone = () => listener.peers.delete(peer);
+      listener.accepted++;
+      listener.peers.add(peer);
+      socket.info = clientInfo(options, port);
+      this.#after(latencyMs(link), () => socket.open());
+      peer.wire.open();
+      void listener.onConnection(peer);
+    });
+  }
+
+  #answer(options: ConnectOptions): Listener | "hang" | string {
+    const place = this.#places.find(({ address }) => matches(address, options));
+    if (place !== undefined) return place.answer;
+    if (options.path !== undefined) return "ENOENT";
+    const host = options.host ?? "localhost";
+    const isKnown = host === "localhost" || isAddress(host) ||
+      this.#places.some(({ address }) => address.host === host);
+    return isKnown ? "ECONNREFUSED" : "ENOTFOUND";
+  }
+
+  #after(ms: number, fn: () => void): void {
+    this.#clock.after(ms, fn, { ref: true });
+  }
+}
+
+function latencyMs(link: Link): number {
+  return link.options.latencyMs ?? 0;
+}
+
+function checkPort(port: number | undefined): void {
+  if (port === undefined || (Number.isInteger(port) && port >= 0 && port <= 65_535)) return;
+  const error = new RangeError(`Cannot connect to port "${port}": it is not from 0 to 65535`);
+  throw Object.assign(error, { code: "ERR_SOCKET_BAD_PORT" });
+}
+
+function matches(address: MemoryAddress, options: ConnectOptions): boolean {
+  if (address.path !== undefined || options.path !== undefined) return address.path === options.path;
+  return (address.host === undefined || address.host === (options.host ?? "localhost")) &&
+    (address.port === undefined || address.port === options.port);
+}
+
+function isAddress(host: string): boolean {
+  return host.includes(":") || /^\d+\.\d+\.\d+\.\d+$/.test(host);
+}
+
+function isLookup(code: string): boolean {
+  return code === "ENOTFOUND" || code.startsWith("EAI_");
+}
+
+function clientInfo(options: ConnectOptions, localPort: number): SocketInfo {
+  if (options.path !== undefined) return { adapter: "memory" };
+  const host = options.host ?? "localhost";
+  const isIpv6 = host.includes(":");
+  return {
+    adapter: "memory",
+    localAddress: isIpv6 ? "::1" : "127.0.0.1",
+    localPort,
+    remoteAddress: isAddress(host) ? host : "127.0.0.1",
+    remotePort: options.port,
+    remoteFamily: isIpv6 ? 6 : 4,
+  };
+}
+
+function connectError(code: string, options: ConnectOptions): SocketError {
+  const { host = "localhost", port, path } = options;
+  if (isLookup(code)) {
+    const facts = { code, phase: "lookup", syscall: "getaddrinfo", address: host, port } as const;
+    return new SocketError(`getaddrinfo ${code} ${host}`, facts);
+  }
+  const where = path ?? (port === undefined ? host : `${host}:${port}`);
+  const facts = { code, phase: "connect", syscall: "connect", address: path ?? host, port } as const;
+  return new SocketError(`connect ${code} ${where}`, facts);
+}

@@ -1,0 +1,177 @@
+/**
+ * The server's end of an in-memory connection, made for scripts.
+ *
+ * Owns what a test's server needs: text in and out, waiting for a marker, and the ways to misbehave. Must not know
+ * listeners or HTTP. Strategy: a SocketHandler that collects; whoever wants the events themselves replaces
+ * `socket.handler`.
+ *
+ * @module
+ */
+
+import type { SocketError } from "./errors.ts";
+import { MemorySocket } from "./memory_socket.ts";
+import type { Link } from "./memory_socket.ts";
+import type { ConnectOptions, Socket, SocketHandler } from "./socket.ts";
+
+interface Reader {
+  /** Bytes wanted, or the text after which to stop. */
+  readonly want: number | string;
+  readonly resolve: (text: string | undefined) => void;
+}
+
+/**
+ * A connection as the server sees it. Text is latin1: one character a byte.
+ *
+ * @example
+ * ```ts
+ * network.listen({ port: 80 }, async (peer) => {
+ *   while (await peer.readUntil("\r\n\r\n") !== undefined) {
+ *     peer.send("HTTP/1.1 204 No Content\r\n\r\n");
+ *   }
+ * });
+ * ```
+ */
+export class MemoryPeer {
+  /** What the client dialled. */
+  readonly dialled: ConnectOptions;
+  /** The server's end as a Socket; give it a handler of your own to see the events. */
+  readonly socket: Socket;
+  /** The same end below TLS, where the two differ: the place of faults. */
+  readonly wire: MemorySocket;
+  /** Resolves when the connection is gone, with the error if there was one. */
+  readonly closed: Promise<SocketError | undefined>;
+
+  #received = "";
+  #ended = false;
+  #isClosed = false;
+  #receivedBytes = 0;
+  #resetAtBytes = Infinity;
+  #readers: Reader[] = [];
+  #closed!: (error: SocketError | undefined) => void;
+
+  /** Made by the network, one for each connection accepted. */
+  constructor(link: Link, dialled: ConnectOptions) {
+    this.dialled = dialled;
+    this.closed = new Promise((resolve) => this.#closed = resolve);
+    this.wire = new MemorySocket(link, this.#handler());
+    this.socket = this.wire;
+  }
+
+  /** Everything received and not yet taken by a read, as text. */
+  get received(): string {
+    return this.#received;
+  }
+
+  /** How many bytes were received. */
+  get receivedBytes(): number {
+    return this.#receivedBytes;
+  }
+
+  /** The client has sent its FIN. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Takes the text up to and including `marker`, once it is there; undefined where the connection ends before. */
+  readUntil(marker: string): Promise<string | undefined> {
+    return this.#read(marker);
+  }
+
+  /** Takes `bytes` bytes, once they are there; undefined where the connection ends before. */
+  readBytes(bytes: number): Promise<string | undefined> {
+    return this.#read(bytes);
+  }
+
+  /** Sends text or bytes; the result is `write()`'s. */
+  send(data: string | Uint8Array): boolean {
+    return this.socket.write(typeof data === "string" ? latin1(data) : data);
+  }
+
+  /** Sends FIN after what was sent; reading goes on. */
+  end(): void {
+    this.socket.end();
+  }
+
+  /** Closes both ways: a FIN for the client, then an RST for each byte that it still sends. */
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  /** Sends an RST. */
+  reset(): void {
+    this.wire.reset();
+  }
+
+  /** Sends an RST by itself once `bytes` more bytes were sent. */
+  resetAfterSending(bytes: number): void {
+    this.wire.resetAfterSending(bytes);
+  }
+
+  /** Sends an RST by itself once `bytes` more bytes were received. */
+  resetAfterReceiving(bytes: number): void {
+    this.#resetAtBytes = this.#receivedBytes + bytes;
+  }
+
+  /** The wire is cut: no byte, FIN or RST passes any more in either direction, and the client is not told. */
+  vanish(): void {
+    this.wire.link.isCut = true;
+  }
+
+  #handler(): SocketHandler {
+    return {
+      onOpen: () => {},
+      onData: (chunk) => this.#collect(chunk),
+      onEnd: () => {
+        this.#ended = true;
+        this.#serve();
+      },
+      onDrain: () => {},
+      onClose: (error) => {
+        this.#isClosed = true;
+        this.#serve();
+        this.#closed(error);
+      },
+    };
+  }
+
+  #collect(chunk: Uint8Array): void {
+    this.#receivedBytes += chunk.length;
+    this.#received += text(chunk);
+    this.#serve();
+    if (this.#receivedBytes >= this.#resetAtBytes) this.wire.reset();
+  }
+
+  #read(want: number | string): Promise<string | undefined> {
+    return new Promise((resolve) => {
+      this.#readers.push({ want, resolve });
+      this.#serve();
+    });
+  }
+
+  // Readers are served in order; what cannot be served any more gets undefined.
+  #serve(): void {
+    while (this.#readers.length > 0) {
+      const { want, resolve } = this.#readers[0]!;
+      const length = typeof want === "number" ? want : this.#received.indexOf(want) + want.length;
+      const isThere = typeof want === "number"
+        ? this.#received.length >= want
+        : this.#received.includes(want);
+      if (!isThere && !this.#ended && !this.#isClosed) return;
+      this.#readers.shift();
+      resolve(isThere ? this.#received.slice(0, length) : undefined);
+      if (isThere) this.#received = this.#received.slice(length);
+    }
+  }
+}
+
+function latin1(data: string): Uint8Array {
+  const bytes = new Uint8Array(data.length);
+  for (let index = 0; index < data.length; index++) bytes[index] = data.charCodeAt(index);
+  return bytes;
+}
+
+function text(bytes: Uint8Array): string {
+  let result = "";
+  for (const byte of bytes) result += String.fromCharCode(byte);
+  return result;
+}
