@@ -110,3 +110,112 @@ export function unsupportedOptionError(option: string, adapter: string): Error &
     `Cannot connect with option "${option}": adapter "${adapter}" does not honour it`,
   );
 }
+
+/** What was known when one of Deno's or Bun's own calls failed. */
+export interface NativeFailureContext extends FailureContext {
+  /** Node's name of the failed call; a failed look-up becomes "getaddrinfo" by itself. */
+  readonly syscall?: string | undefined;
+}
+
+// Deno: the system's errors carry `code`; look-ups and rustls have a text alone. First match wins.
+const denoNames: ReadonlyMap<string, string> = new Map([
+  ["ConnectionRefused", "ECONNREFUSED"],
+  ["ConnectionReset", "ECONNRESET"],
+  ["ConnectionAborted", "ECONNABORTED"],
+  ["NotConnected", "ENOTCONN"],
+  ["AddrNotAvailable", "EADDRNOTAVAIL"],
+  ["BrokenPipe", "EPIPE"],
+  ["TimedOut", "ETIMEDOUT"],
+  ["NetworkUnreachable", "ENETUNREACH"],
+  ["PermissionDenied", "EACCES"],
+  ["NotFound", "ENOENT"],
+  // Deno's own permissions; Node's permission model has this code for the same refusal.
+  ["NotCapable", "ERR_ACCESS_DENIED"],
+  ["Interrupted", "ECONNABORTED"],
+  ["AbortError", "ABORT_ERR"],
+  // FIN inside the handshake; on an open connection the adapter makes an end of it.
+  ["UnexpectedEof", "ECONNRESET"],
+]);
+
+const denoLookups: readonly (readonly [RegExp, string])[] = [
+  [/Temporary failure in name resolution|\(os error 11002\)/, "EAI_AGAIN"],
+  [
+    /failed to lookup address|Name or service not known|nodename nor servname|No such host is known/,
+    "ENOTFOUND",
+  ],
+];
+
+const denoTexts: readonly (readonly [RegExp, string])[] = [
+  [/not valid for name|NotValidForName/, "ERR_TLS_CERT_ALTNAME_INVALID"],
+  [/certificate expired|invalid peer certificate: Expired/, "CERT_HAS_EXPIRED"],
+  [/not valid yet|NotValidYet/, "CERT_NOT_YET_VALID"],
+  [/CaUsedAsEndEntity/, "DEPTH_ZERO_SELF_SIGNED_CERT"],
+  [/UnknownIssuer/, "UNABLE_TO_VERIFY_LEAF_SIGNATURE"],
+  [/BadSignature/, "CERT_SIGNATURE_FAILURE"],
+  [/invalid peer certificate: Revoked/, "CERT_REVOKED"],
+  [/InvalidPurpose/, "INVALID_PURPOSE"],
+  [/InvalidContentType|corrupt message/, "ERR_SSL_WRONG_VERSION_NUMBER"],
+];
+
+/** Gives an error of Deno's own sockets Node's code. */
+export function denoError(error: unknown, context: NativeFailureContext): SocketError {
+  if (error instanceof SocketError) return error;
+  const { name, message, code: native } = errorFacts(error);
+  const lookup = native === undefined ? match(denoLookups, message) : undefined;
+  if (lookup !== undefined) {
+    return nativeError(lookup, { ...context, phase: "lookup", syscall: "getaddrinfo" }, message, error);
+  }
+  const code = native ?? match(denoTexts, message) ?? denoNames.get(name) ??
+    (context.phase === "tls" ? "EPROTO" : "ECONNRESET");
+  return nativeError(code, context, message, error);
+}
+
+/** Gives an error of Bun's own sockets Node's code: they mostly carry it. */
+export function bunError(error: unknown, context: NativeFailureContext): SocketError {
+  if (error instanceof SocketError) return error;
+  const { name, message, code: native } = errorFacts(error);
+  if (name === "DNSException") {
+    return nativeError(
+      native ?? "ENOTFOUND",
+      { ...context, phase: "lookup", syscall: "getaddrinfo" },
+      message,
+      error,
+    );
+  }
+  const isLookup = native === "ENOTFOUND" || native === "EAI_AGAIN";
+  const place = isLookup ? { ...context, phase: "lookup" as const, syscall: "getaddrinfo" } : context;
+  return nativeError(native ?? (context.phase === "tls" ? "EPROTO" : "ECONNRESET"), place, message, error);
+}
+
+function errorFacts(error: unknown): { name: string; message: string; code: string | undefined } {
+  if (!(error instanceof Error)) return { name: "", message: String(error), code: undefined };
+  const { code } = error as { code?: unknown };
+  return { name: error.name, message: error.message, code: typeof code === "string" ? code : undefined };
+}
+
+function match(table: readonly (readonly [RegExp, string])[], text: string): string | undefined {
+  return table.find(([pattern]) => pattern.test(text))?.[1];
+}
+
+// Node's form of a system error, "connect ECONNREFUSED 127.0.0.1:80"; a TLS one keeps the runtime's sentence.
+function nativeError(
+  code: string,
+  context: NativeFailureContext,
+  message: string,
+  cause: unknown,
+): SocketError {
+  const { address, port, syscall } = context;
+  const isSystem = /^E[A-Z]+(_AGAIN)?$/.test(code) && context.phase !== "tls";
+  const suffix = port === undefined || context.phase === "lookup" ? "" : `:${port}`;
+  const target = address === undefined ? "" : ` ${address}${suffix}`;
+  const text = isSystem
+    ? `${syscall ?? "connect"} ${code}${context.phase === "open" ? "" : target}`
+    : message;
+  return new SocketError(text, { ...context, code, cause });
+}
+
+/** Throws ERR_SOCKET_BAD_PORT, as Node does, for what is no port; undefined passes. */
+export function checkPort(port: number | undefined): void {
+  if (port === undefined || (Number.isInteger(port) && port >= 0 && port <= 65535)) return;
+  throw argumentError("ERR_SOCKET_BAD_PORT", `Cannot connect to port "${port}": not 0 to 65535`, RangeError);
+}

@@ -1,0 +1,101 @@
+/**
+ * Picks the adapter: the fastest one here that honours every binding option of a connect.
+ *
+ * Owns which adapters this runtime has and their order. With deno.ts and bun.ts it is the only file that names `Deno` and
+ * `Bun`. Must not know HTTP, nor translate an option: that is the adapters'.
+ *
+ * Strategy: each adapter has a capability table, and a connect goes to the first whose table holds every option given.
+ * Options are of two classes: a binding one routes or is refused, a hint never routes.
+ *
+ * @module
+ */
+
+import { bunCapabilities, type BunLike, createBunConnect } from "./bun.ts";
+import { createDenoConnect, denoCapabilities, type DenoLike } from "./deno.ts";
+import { argumentError, unsupportedOptionError } from "./errors.ts";
+import { connectNode, nodeCapabilities } from "./node.ts";
+import { type Capabilities, type Connect, type ConnectOptions, unsupportedOption } from "./socket.ts";
+
+/** The adapters' names, as in `info.adapter` and {@linkcode ConnectorOptions.runtime}. */
+export const adapterNames: readonly AdapterName[] = ["deno", "bun", "node"];
+
+/** An adapter's name. */
+export type AdapterName = "node" | "deno" | "bun";
+
+/** How {@linkcode createConnect} chooses. */
+export interface ConnectorOptions {
+  /** One adapter by name, or a `Connect` of the user's own, for every connect; default: chosen for each by its options. */
+  readonly runtime?: AdapterName | Connect | undefined;
+}
+
+/** An adapter that this runtime has. */
+export interface Adapter {
+  /** What it honours. */
+  readonly capabilities: Capabilities;
+  /** Its way to connect. */
+  readonly connect: Connect;
+}
+
+/**
+ * Makes a `Connect` over the adapters that this runtime has, or over the one that is asked for.
+ *
+ * The `Connect` throws a TypeError with the code ERR_UNSUPPORTED_OPTION, which names the option, where no adapter (or
+ * not the one asked for) honours a binding option. `createConnect` itself throws it for the name of an adapter
+ * that this runtime does not have.
+ */
+export function createConnect(options: ConnectorOptions = {}): Connect {
+  const { runtime } = options;
+  if (typeof runtime === "function") return runtime;
+  if (runtime === undefined) return (target, handler) => route(adapters(), target).connect(target, handler);
+  return adapterOf(runtime).connect;
+}
+
+/** The adapters of this runtime, fastest first. */
+export function adapters(): readonly Adapter[] {
+  return found ??= findAdapters();
+}
+
+let found: readonly Adapter[] | undefined;
+
+function adapterOf(name: AdapterName): Adapter {
+  if (!adapterNames.includes(name)) {
+    throw argumentError("ERR_INVALID_ARG_VALUE", `Cannot use runtime "${name}": not one of ${adapterNames}`);
+  }
+  const adapter = adapters().find(({ capabilities }) => capabilities.adapter === name);
+  if (adapter === undefined) throw unsupportedOptionError("runtime", name);
+  return adapter;
+}
+
+function route(candidates: readonly Adapter[], target: ConnectOptions): Adapter {
+  let refused: string | undefined;
+  for (const adapter of candidates) {
+    // TLS goes to node:tls until the native adapters' own is held to the same tests.
+    if (target.tls !== undefined && adapter.capabilities !== nodeCapabilities) continue;
+    refused = unsupportedOption(target, adapter.capabilities);
+    if (refused === undefined) return adapter;
+  }
+  throw unsupportedOptionError(refused ?? "tls", "node");
+}
+
+/** The globals by which the runtime is known. */
+interface Globals {
+  readonly Deno?: DenoLike & { readonly version?: { readonly deno?: string } };
+  readonly Bun?: BunLike & { readonly version?: string };
+  readonly process?: { readonly versions?: Readonly<Record<string, string | undefined>> };
+}
+
+function findAdapters(): Adapter[] {
+  // dnt-shim-ignore
+  const { Deno, Bun, process } = globalThis as unknown as Globals;
+  const versions = process?.versions ?? {};
+  const result: Adapter[] = [];
+  // The runtime's own process says who it is: @deno/shim-deno on Node defines Deno alone, and its sockets do not work.
+  if (Deno?.version?.deno !== undefined && Deno.version.deno === versions["deno"]) {
+    result.push({ capabilities: denoCapabilities, connect: createDenoConnect(Deno) });
+  }
+  if (Bun?.version !== undefined && Bun.version === versions["bun"]) {
+    result.push({ capabilities: bunCapabilities, connect: createBunConnect(Bun) });
+  }
+  result.push({ capabilities: nodeCapabilities, connect: connectNode });
+  return result;
+}
