@@ -1,4 +1,4 @@
-import { suite } from "uvu";
+import { suite } from "../harness/suite.ts";
 import * as assert from "uvu/assert";
 import { connectNode } from "../../src/runtime/node.ts";
 import { ca, good, wrongHost } from "../certs/certs.ts";
