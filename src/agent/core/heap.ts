@@ -1,0 +1,86 @@
+/**
+ * A binary min-heap that knows where each item sits, so that any item can leave or change its rank in O(log n).
+ * Ranks lie in an array of their own: a comparison reads two neighbouring numbers and no object.
+ *
+ * @module
+ */
+
+/** What a {@linkcode Heap} holds; an item is in one heap at most. */
+export interface HeapItem {
+  /** The heap's own: where the item sits, -1 outside. */
+  heapIndex: number;
+}
+
+/** Items by rank, the lowest on top. */
+export class Heap<T extends HeapItem> {
+  readonly #items: T[] = [];
+  readonly #ranks: number[] = [];
+
+  /** How many items. */
+  get size(): number {
+    return this.#items.length;
+  }
+
+  /** The item of the lowest rank. */
+  get top(): T | undefined {
+    return this.#items[0];
+  }
+
+  /** Puts the item in, or changes its rank. */
+  set(item: T, rank: number): void {
+    if (item.heapIndex === -1) {
+      this.#items.push(item);
+      this.#ranks.push(rank);
+      this.#rise(this.#items.length - 1, item, rank);
+    } else if (rank < this.#ranks[item.heapIndex]!) {
+      this.#rise(item.heapIndex, item, rank);
+    } else {
+      this.#sink(item.heapIndex, item, rank);
+    }
+  }
+
+  /** Takes the item out; nothing happens if it is not in. */
+  remove(item: T): void {
+    const hole = item.heapIndex;
+    if (hole === -1) return;
+    item.heapIndex = -1;
+    const last = this.#items.pop()!;
+    const rank = this.#ranks.pop()!;
+    if (last === item) return;
+    // The last item fills the hole; it may belong above as well as below it.
+    last.heapIndex = hole;
+    this.#items[hole] = last;
+    this.#ranks[hole] = rank;
+    this.#rise(hole, last, rank);
+    this.#sink(last.heapIndex, last, rank);
+  }
+
+  #rise(from: number, item: T, rank: number): void {
+    let at = from;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (this.#ranks[parent]! <= rank) break;
+      this.#place(at, this.#items[parent]!, this.#ranks[parent]!);
+      at = parent;
+    }
+    this.#place(at, item, rank);
+  }
+
+  #sink(from: number, item: T, rank: number): void {
+    const size = this.#items.length;
+    let at = from;
+    for (let child = 2 * at + 1; child < size; child = 2 * at + 1) {
+      if (child + 1 < size && this.#ranks[child + 1]! < this.#ranks[child]!) child++;
+      if (this.#ranks[child]! >= rank) break;
+      this.#place(at, this.#items[child]!, this.#ranks[child]!);
+      at = child;
+    }
+    this.#place(at, item, rank);
+  }
+
+  #place(at: number, item: T, rank: number): void {
+    this.#items[at] = item;
+    this.#ranks[at] = rank;
+    item.heapIndex = at;
+  }
+}

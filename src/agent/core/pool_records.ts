@@ -1,0 +1,158 @@
+/**
+ * What PoolCore keeps records of: names, keys, slots and tickets. Data only: every rule is in pool.ts, which alone
+ * writes here; anyone may read.
+ *
+ * @module
+ */
+import type { Bucket } from "./expiry_queue.ts";
+import { Link, LinkedList } from "./linked_list.ts";
+
+/**
+ * Where a slot is in its life.
+ * - `connecting`: decided upon; its dial is under way
+ * - `active`: lent to a waiter
+ * - `free`: parked
+ * - `closing`: being closed; still counted, because the peer may still see it
+ * - `gone`: no longer counted
+ */
+export type SlotState = "connecting" | "active" | "free" | "closing" | "gone";
+
+/** One place under the caps, from the decision to connect until the connection is gone. */
+export class Slot<C, W> {
+  /** Where it is in its life. */
+  state: SlotState = "connecting";
+  /** Its connection, from `connected()` on. */
+  connection: C | undefined = undefined;
+  /** Whom it is dialled for or lent to; the last one while closing. */
+  waiter: W | undefined;
+  /** Why it is closed. */
+  reason: string | undefined = undefined;
+  /** When a free connection may no longer be lent, ms. */
+  expiresAt: number = Infinity;
+  /** True once the `connect` action has been handed to the sink. */
+  isAnnounced = false;
+  /** What its connection can be reused for. */
+  readonly origin: KeyRecord<C, W>;
+  readonly inKey: Link<Slot<C, W>> = new Link(this);
+  readonly inName: Link<Slot<C, W>> = new Link(this);
+  readonly inPool: Link<Slot<C, W>> = new Link(this);
+  readonly inBucket: Link<Slot<C, W>> = new Link(this);
+  bucket: Bucket<Slot<C, W>> | undefined = undefined;
+
+  /** Makes a connecting slot. */
+  constructor(origin: KeyRecord<C, W>, waiter: W) {
+    this.origin = origin;
+    this.waiter = waiter;
+  }
+
+  /** The name it counts under. */
+  get name(): string {
+    return this.origin.group.name;
+  }
+
+  /** The key it can be reused for. */
+  get key(): string {
+    return this.origin.key;
+  }
+}
+
+/**
+ * How far a queued waiter has got.
+ * - `waiting`: both caps, or one, leave it no slot
+ * - `blocked`: promised the slot of a closing connection; its own name is still full
+ * - `due`: promised the slot of a closing connection; any slot that comes back will do
+ * - `left`: no longer queued
+ */
+export type TicketStage = "waiting" | "blocked" | "due" | "left";
+
+/** A queued waiter's place. */
+export class Ticket<C, W> {
+  /** Who waits. */
+  readonly waiter: W;
+  /** When it began to wait, ms. */
+  readonly queuedAt: number;
+  /** Order of arrival over all names. */
+  readonly sequence: number;
+  /** How far it has got. */
+  stage: TicketStage = "waiting";
+  /** How many later waiters were served before it, out of order. */
+  passes = 0;
+  /** When that happened first, ms. */
+  firstPassedAt: number = Infinity;
+  heapIndex = -1;
+  readonly origin: KeyRecord<C, W>;
+  readonly inKey: Link<Ticket<C, W>> = new Link(this);
+  readonly inName: Link<Ticket<C, W>> = new Link(this);
+
+  /** Makes a waiting ticket. */
+  constructor(origin: KeyRecord<C, W>, waiter: W, sequence: number, queuedAt: number) {
+    this.origin = origin;
+    this.waiter = waiter;
+    this.sequence = sequence;
+    this.queuedAt = queuedAt;
+  }
+}
+
+/** What is known of one key: whose connections may serve each other's requests. */
+export class KeyRecord<C, W> {
+  readonly key: string;
+  readonly group: NameRecord<C, W>;
+  /** Slots in any state. */
+  slots = 0;
+  /** Free slots, least recently used first. */
+  readonly free: LinkedList<Slot<C, W>> = new LinkedList();
+  /** Tickets in any stage, oldest first. */
+  readonly queue: LinkedList<Ticket<C, W>> = new LinkedList();
+
+  /** Makes an empty record. */
+  constructor(key: string, group: NameRecord<C, W>) {
+    this.key = key;
+    this.group = group;
+  }
+}
+
+/**
+ * What is known of one name: what `maxSockets` counts.
+ *
+ * Its queue is in order of arrival and falls into three runs: due, blocked, waiting. Promises are given to the oldest
+ * first, so two cursors tell where the runs begin.
+ */
+export class NameRecord<C, W> {
+  readonly name: string;
+  /** Key records under this name. */
+  keys = 0;
+  /** Connecting and active slots. */
+  readonly open: LinkedList<Slot<C, W>> = new LinkedList();
+  /** Free slots, least recently used first. */
+  readonly free: LinkedList<Slot<C, W>> = new LinkedList();
+  /** How many of the open slots are connecting. */
+  connecting = 0;
+  /** Closing slots. */
+  closing = 0;
+  /** Tickets in any stage, oldest first. */
+  readonly queue: LinkedList<Ticket<C, W>> = new LinkedList();
+  /** The oldest blocked ticket. */
+  blocked: Link<Ticket<C, W>> | undefined = undefined;
+  /** The oldest waiting ticket. */
+  waiting: Link<Ticket<C, W>> | undefined = undefined;
+  /** Due tickets. */
+  due = 0;
+  /** Due and blocked tickets. */
+  promised = 0;
+  heapIndex = -1;
+
+  /** Makes an empty record. */
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** Slots in any state: what a server may see. */
+  get held(): number {
+    return this.open.size + this.free.size + this.closing;
+  }
+
+  /** Slots as they will be when all closing ones are gone and all promises are kept. */
+  get planned(): number {
+    return this.open.size + this.free.size + this.promised;
+  }
+}
