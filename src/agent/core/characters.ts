@@ -1,0 +1,37 @@
+/**
+ * The character classes of RFC 9110, as tables of bytes and as tests of strings.
+ *
+ * Owns what a token and a field value may consist of, for both directions.
+ *
+ * @module
+ */
+
+/** 1: a token character, `tchar` of RFC 9110 section 5.6.2. */
+export const TOKEN: Uint8Array = new Uint8Array(256);
+for (const character of "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") {
+  TOKEN[character.charCodeAt(0)] = 1;
+}
+
+/** 1: HTAB, SP, VCHAR or obs-text: what a field value consists of, RFC 9110 section 5.5. */
+export const FIELD_TEXT: Uint8Array = new Uint8Array(256).fill(1, 0x20);
+FIELD_TEXT[0x09] = 1;
+FIELD_TEXT[0x7f] = 0;
+
+const NOT_FIELD_TEXT = /[^\t\x20-\x7e\x80-\xff]/;
+const NOT_TARGET = /[^\x21-\xff]/;
+const IS_TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+/** True for a token: a method or a field name. */
+export function isToken(text: string): boolean {
+  return IS_TOKEN.test(text);
+}
+
+/** True for a field value that may be sent; the empty one too. */
+export function isFieldValue(text: string): boolean {
+  return !NOT_FIELD_TEXT.test(text);
+}
+
+/** True for a request target that may be sent: no space, no control, nothing above U+00FF. As lax as Node. */
+export function isRequestTarget(text: string): boolean {
+  return text !== "" && !NOT_TARGET.test(text);
+}

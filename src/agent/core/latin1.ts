@@ -1,0 +1,38 @@
+/**
+ * Bytes to strings and back, one byte a character, exactly (ISO 8859-1).
+ *
+ * Owns the only use of node:buffer in the core. TextDecoder("latin1") is no substitute: the Encoding Standard makes
+ * it windows-1252, which is wrong for 0x80 to 0x9f. `latin1Slice` takes 50 to 100 ns for a head of 500 bytes on Node,
+ * Deno and Bun.
+ *
+ * @module
+ */
+
+import { Buffer } from "node:buffer";
+
+// Present on every Buffer of the three runtimes, absent from their types; both work on any Uint8Array as `this`.
+interface Latin1Methods {
+  latin1Slice(this: Uint8Array, start: number, end: number): string;
+  latin1Write(this: Uint8Array, text: string, offset: number, length: number): number;
+}
+const { latin1Slice, latin1Write } = Buffer.prototype as unknown as Latin1Methods;
+
+/** The bytes from `start` up to `end` as a string that holds on to none of them. */
+export function decodeLatin1(bytes: Uint8Array, start: number, end: number): string {
+  return latin1Slice.call(bytes, start, end);
+}
+
+/** The characters of `text`, each of which must be at most U+00FF, as bytes of their own. */
+export function encodeLatin1(text: string): Uint8Array {
+  const bytes = Buffer.allocUnsafe(text.length);
+  latin1Write.call(bytes, text, 0, text.length);
+  return bytes;
+}
+
+/** The same for `text` with `tail` behind it: one array, one write. `tail` is copied. */
+export function encodeLatin1With(text: string, tail: Uint8Array): Uint8Array {
+  const bytes = Buffer.allocUnsafe(text.length + tail.length);
+  latin1Write.call(bytes, text, 0, text.length);
+  bytes.set(tail, text.length);
+  return bytes;
+}
