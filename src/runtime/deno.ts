@@ -134,6 +134,30 @@ export function createDenoConnect(deno: DenoLike): Connect {
   };
 }
 
+/** The part of Deno's internals that leaves every asynchronous context; there is no public call for it. */
+interface DenoContextLike {
+  getAsyncContext(): unknown;
+  setAsyncContext(context: unknown): void;
+}
+
+/** Deno's way out of every AsyncLocalStorage, for context.ts, which tries it first; undefined where it has none. */
+export function denoWayOut(deno: object): (<Result>(fn: () => Result) => Result) | undefined {
+  const { internal } = deno as { internal?: unknown };
+  if (typeof internal !== "symbol") return undefined;
+  const { core } = (deno as Record<symbol, { core?: Partial<DenoContextLike> } | undefined>)[internal] ?? {};
+  const { getAsyncContext, setAsyncContext } = core ?? {};
+  if (getAsyncContext === undefined || setAsyncContext === undefined) return undefined;
+  return (fn) => {
+    const context = getAsyncContext();
+    setAsyncContext(undefined);
+    try {
+      return fn();
+    } finally {
+      setAsyncContext(context);
+    }
+  };
+}
+
 const smallBytes = 1024;
 const largeBytes = 65536;
 const highWaterMarkBytes = 65536;

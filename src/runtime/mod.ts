@@ -11,7 +11,8 @@
  */
 
 import { bunCapabilities, type BunLike, createBunConnect } from "./bun.ts";
-import { createDenoConnect, denoCapabilities, type DenoLike } from "./deno.ts";
+import { useWayOut } from "./context.ts";
+import { createDenoConnect, denoCapabilities, type DenoLike, denoWayOut } from "./deno.ts";
 import { argumentError, unsupportedOptionError } from "./errors.ts";
 import { connectNode, nodeCapabilities } from "./node.ts";
 import { type Capabilities, type Connect, type ConnectOptions, unsupportedOption } from "./socket.ts";
@@ -79,23 +80,35 @@ function route(candidates: readonly Adapter[], target: ConnectOptions): Adapter 
 
 /** The globals by which the runtime is known. */
 interface Globals {
-  readonly Deno?: DenoLike & { readonly version?: { readonly deno?: string } };
-  readonly Bun?: BunLike & { readonly version?: string };
+  readonly Deno?: DenoLike & { readonly version?: { readonly deno?: string } } | undefined;
+  readonly Bun?: BunLike & { readonly version?: string } | undefined;
   readonly process?: { readonly versions?: Readonly<Record<string, string | undefined>> };
 }
 
 function findAdapters(): Adapter[] {
-  // dnt-shim-ignore
-  const { Deno, Bun, process } = globalThis as unknown as Globals;
-  const versions = process?.versions ?? {};
   const result: Adapter[] = [];
-  // The runtime's own process says who it is: @deno/shim-deno on Node defines Deno alone, and its sockets do not work.
-  if (Deno?.version?.deno !== undefined && Deno.version.deno === versions["deno"]) {
+  const { Deno, Bun } = genuine();
+  if (Deno !== undefined) {
     result.push({ capabilities: denoCapabilities, connect: createDenoConnect(Deno) });
   }
-  if (Bun?.version !== undefined && Bun.version === versions["bun"]) {
+  if (Bun !== undefined) {
     result.push({ capabilities: bunCapabilities, connect: createBunConnect(Bun) });
   }
   result.push({ capabilities: nodeCapabilities, connect: connectNode });
   return result;
 }
+
+// The runtime's own process says who it is: @deno/shim-deno on Node defines Deno alone, and its sockets do not work.
+function genuine(): Pick<Globals, "Deno" | "Bun"> {
+  // dnt-shim-ignore
+  const { Deno, Bun, process } = globalThis as unknown as Globals;
+  const { deno, bun } = process?.versions ?? {};
+  return {
+    Deno: deno !== undefined && Deno?.version?.deno === deno ? Deno : undefined,
+    Bun: bun !== undefined && Bun?.version === bun ? Bun : undefined,
+  };
+}
+
+const { Deno } = genuine();
+const wayOut = Deno === undefined ? undefined : denoWayOut(Deno);
+if (wayOut !== undefined) useWayOut(wayOut);
