@@ -1,1 +1,26 @@
+/**
+ * One HTTP connection pool for Node, Deno and Bun.
+ *
+ * @module
+ */
+
+export { Agent } from "./src/agent/agent.ts";
+export type { AgentOptions } from "./src/agent/options.ts";
+export type { AgentRequestInit, AgentResponse } from "./src/agent/request.ts";
+export type { ResponseBody } from "./src/agent/response_body.ts";
+export type { HeadersInput } from "./src/agent/core/request_serializer.ts";
+export type { IncomingHeaders } from "./src/agent/core/headers.ts";
+export {
+  AbortError,
+  AgentDestroyedError,
+  ArgumentRangeError,
+  ArgumentTypeError,
+  ConnectionClosedError,
+  PoolError,
+  ProtocolError,
+} from "./src/agent/core/errors.ts";
+export type { ErrorCode } from "./src/agent/core/errors.ts";
+export { createConnect } from "./src/runtime/mod.ts";
 export { SocketError } from "./src/runtime/errors.ts";
+export type { Connect, ConnectOptions, Socket, SocketHandler, TlsOptions } from "./src/runtime/socket.ts";
+export type { Clock, Timer } from "./src/clock.ts";

@@ -51,7 +51,7 @@ function installed() {
 }
 
 if (!installed()) {
-  process.stdout.write("Installing the development packages (once)...\n");
+  process.stderr.write("Installing the development packages (once)...\n");
   install();
   const node = globalThis.Deno ? "node" : process.execPath;
   const programs = [

@@ -10,6 +10,7 @@
 
 /** Codes of a caller's mistake, thrown at once as TypeError or RangeError. Node's "Errors" document, node.js error codes. */
 export type ArgumentErrorCode =
+  | "ERR_BODY_USED"
   | "ERR_HTTP_BODY_NOT_ALLOWED"
   | "ERR_HTTP_CONTENT_LENGTH_MISMATCH"
   | "ERR_HTTP_HEADERS_SENT"
@@ -82,6 +83,9 @@ export type TlsErrorCode =
 export type AgentErrorCode =
   | "ABORT_ERR"
   | "ERR_AGENT_CLOSED"
+  | "ERR_AGENT_DESTROYED"
+  | "ERR_POOL_QUEUE_FULL"
+  | "ERR_POOL_SLOT_LOST"
   | "ERR_PROXY_TUNNEL"
   | "ETIMEDOUT";
 
@@ -254,5 +258,46 @@ export class AbortError extends Error {
   /** Makes the error; `reason` is the signal's, kept as `cause`. */
   constructor(reason?: unknown) {
     super("The operation was aborted", reason === undefined ? undefined : { cause: reason });
+  }
+}
+
+/** The peer ended the connection before the response was complete. Node says the same by ECONNRESET, "socket hang up". */
+export class ConnectionClosedError extends Error {
+  override readonly name: string = "ConnectionClosedError";
+  /** Always "ECONNRESET". */
+  readonly code = "ECONNRESET" as const;
+}
+
+/** ERR_BODY_USED: a body is read once. */
+export function bodyUsed(): ArgumentTypeError {
+  return new ArgumentTypeError("ERR_BODY_USED", "The body has been read already");
+}
+
+/** The agent was destroyed while the request was queued or under way. */
+export class AgentDestroyedError extends Error {
+  override readonly name: string = "AgentDestroyedError";
+  /** Always "ERR_AGENT_DESTROYED". */
+  readonly code = "ERR_AGENT_DESTROYED" as const;
+
+  /** Makes the error. */
+  constructor() {
+    super("The agent was destroyed");
+  }
+}
+
+/** The pool has no place for a request. */
+export class PoolError extends Error {
+  override readonly name: string = "PoolError";
+  /** ERR_POOL_QUEUE_FULL or ERR_POOL_SLOT_LOST. */
+  readonly code: "ERR_POOL_QUEUE_FULL" | "ERR_POOL_SLOT_LOST";
+
+  /** Makes the error from its code. */
+  constructor(code: "ERR_POOL_QUEUE_FULL" | "ERR_POOL_SLOT_LOST") {
+    super(
+      code === "ERR_POOL_QUEUE_FULL"
+        ? "Too many requests wait for a connection"
+        : "The connection was taken back",
+    );
+    this.code = code;
   }
 }

@@ -1,0 +1,204 @@
+/**
+ * What users give, read and checked: the Agent's options and a request's URL, and the name and key of an endpoint. Pure but
+ * for the URL parser. Knows no pool and no connection.
+ *
+ * Strategy: everything is checked here, before a slot is taken or a socket opened, so that bad input costs
+ * nothing but an error.
+ *
+ * @module
+ */
+
+import { ArgumentTypeError, invalidArgType, invalidArgValue, outOfRange } from "./core/errors.ts";
+import type { Endpoint } from "./exchange.ts";
+import type { Clock } from "../clock.ts";
+import type { AdapterName } from "../runtime/mod.ts";
+import type { Connect, TlsOptions } from "../runtime/socket.ts";
+
+/** Options of {@linkcode Agent}; names and defaults are Node's (http document, "new Agent(options)"). */
+export interface AgentOptions extends TlsOptions {
+  /** Keep connections for later requests. Default false; then each request says `Connection: close` unless maxSockets is finite. */
+  readonly keepAlive?: boolean | undefined;
+  /** Delay of the first TCP keep-alive probe of a parked connection, ms. Default 1000. */
+  readonly keepAliveMsecs?: number | undefined;
+  /** Taken off the server's `Keep-Alive: timeout` hint, ms. Default 1000. */
+  readonly agentKeepAliveTimeoutBuffer?: number | undefined;
+  /** Connections to one origin at once, from 1. Default Infinity; 0 counts as unset. */
+  readonly maxSockets?: number | undefined;
+  /** Connections to all origins at once, from 1. Default Infinity. */
+  readonly maxTotalSockets?: number | undefined;
+  /** Parked connections to one origin, from 0. Default 256. */
+  readonly maxFreeSockets?: number | undefined;
+  /** Requests that may wait for a connection, from 0; one more fails with ERR_POOL_QUEUE_FULL. Default Infinity. Differs from Node: new. */
+  readonly maxPending?: number | undefined;
+  /** Which parked connection is used first: the most ("lifo") or the least ("fifo") recently used. Default "lifo". */
+  readonly scheduling?: "lifo" | "fifo" | undefined;
+  /** How long a connection may be parked, ms, where the server does not hint at less. Default: for ever. */
+  readonly timeout?: number | undefined;
+  /** The adapter for every connection, or a Connect of the user's own. Default: the fastest that can. Differs from Node: new. */
+  readonly runtime?: AdapterName | Connect | undefined;
+  /** Time, for tests: default the process's own. Differs from Node: new. */
+  readonly clock?: Clock | undefined;
+}
+
+/** {@linkcode AgentOptions}, checked, with their defaults. Mutable where Node's are. */
+export interface AgentSettings {
+  readonly keepAlive: boolean;
+  readonly keepAliveMsecs: number;
+  readonly agentKeepAliveTimeoutBuffer: number;
+  maxSockets: number;
+  maxTotalSockets: number;
+  maxFreeSockets: number;
+  readonly maxPending: number;
+  scheduling: "lifo" | "fifo";
+  readonly timeout: number | undefined;
+  readonly tls: TlsOptions;
+}
+
+/** The names in {@linkcode TlsOptions}; the type makes the list complete. */
+const TLS_NAMES: Readonly<Record<keyof TlsOptions, true>> = {
+  ca: true,
+  cert: true,
+  key: true,
+  passphrase: true,
+  pfx: true,
+  servername: true,
+  ALPNProtocols: true,
+  rejectUnauthorized: true,
+  checkServerIdentity: true,
+  minVersion: true,
+  maxVersion: true,
+  ciphers: true,
+  session: true,
+  secureContext: true,
+  crl: true,
+  ecdhCurve: true,
+  sigalgs: true,
+  secureOptions: true,
+  secureProtocol: true,
+  honorCipherOrder: true,
+  dhparam: true,
+  sessionIdContext: true,
+};
+
+/** Node's default; the server's parked connections are its own burden as well. */
+const DEFAULT_MAX_FREE_SOCKETS = 256;
+/** Longest delay that setTimeout takes: 2^31 - 1 ms, some 24 days. */
+const MAX_DELAY_MS = 2_147_483_647;
+
+/** Checks an Agent's options and fills in their defaults. */
+export function readAgentOptions(options: AgentOptions = {}): AgentSettings {
+  if (typeof options !== "object" || options === null) {
+    throw invalidArgType("options", "of type object", options);
+  }
+  if ((options as { proxyEnv?: unknown }).proxyEnv !== undefined) {
+    throw new ArgumentTypeError("ERR_UNSUPPORTED_OPTION", 'The option "proxyEnv" is not supported yet');
+  }
+  const { scheduling = "lifo", keepAlive = false, agentKeepAliveTimeoutBuffer: buffer } = options;
+  if (scheduling !== "lifo" && scheduling !== "fifo") {
+    throw invalidArgValue("options.scheduling", 'must be one of: "lifo", "fifo"', scheduling);
+  }
+  if (typeof keepAlive !== "boolean") throw invalidArgType("options.keepAlive", "of type boolean", keepAlive);
+  return {
+    keepAlive,
+    scheduling,
+    keepAliveMsecs: delay("keepAliveMsecs", options.keepAliveMsecs) ?? 1000,
+    // As Node: what is no non-negative finite number counts as unset.
+    agentKeepAliveTimeoutBuffer: typeof buffer === "number" && buffer >= 0 && buffer < Infinity
+      ? buffer
+      : 1000,
+    maxSockets: cap("maxSockets", options.maxSockets, 0) || Infinity,
+    maxTotalSockets: cap("maxTotalSockets", options.maxTotalSockets, 1) ?? Infinity,
+    maxFreeSockets: cap("maxFreeSockets", options.maxFreeSockets, 0) ?? DEFAULT_MAX_FREE_SOCKETS,
+    maxPending: cap("maxPending", options.maxPending, 0) ?? Infinity,
+    timeout: delay("timeout", options.timeout),
+    tls: tlsOptionsOf(options),
+  };
+}
+
+function cap(name: string, value: number | undefined, least: number): number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== "number") throw invalidArgType(`options.${name}`, "of type number", value);
+  if (value >= least && (Number.isInteger(value) || value === Infinity)) return value;
+  throw outOfRange(`options.${name}`, `a whole number from ${least}, or Infinity`, value);
+}
+
+function delay(name: string, value: number | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== "number") throw invalidArgType(`options.${name}`, "of type number", value);
+  if (value >= 0 && value <= MAX_DELAY_MS) return value;
+  throw outOfRange(`options.${name}`, `a number of milliseconds from 0 to ${MAX_DELAY_MS}`, value);
+}
+
+function tlsOptionsOf(options: AgentOptions): TlsOptions {
+  const given = Object.entries(options).filter(([name, value]) =>
+    Object.hasOwn(TLS_NAMES, name) && value !== undefined
+  );
+  return Object.fromEntries(given);
+}
+
+/** What a request needs to know of its URL. */
+export interface RequestTarget {
+  /** Where it goes; equal for equal origins. */
+  readonly endpoint: Endpoint;
+  /** Value of the Host header (RFC 9110 section 7.2). */
+  readonly host: string;
+  /** Path and query: the request target in origin form (RFC 9112 section 3.2.1). */
+  readonly path: string;
+  /** Value of an Authorization header for the credentials in the URL; undefined: none. */
+  readonly authorization: string | undefined;
+}
+
+/** Reads an http: or https: URL. ERR_INVALID_URL, ERR_INVALID_PROTOCOL. */
+export function readUrl(input: string | URL): URL {
+  const url = parseUrl(input);
+  if (url.protocol === "http:" || url.protocol === "https:") return url;
+  throw new ArgumentTypeError(
+    "ERR_INVALID_PROTOCOL",
+    `Protocol "${url.protocol}" not supported. Expected "http:" or "https:"`,
+  );
+}
+
+function parseUrl(input: string | URL): URL {
+  if (input instanceof URL) return input;
+  if (typeof input !== "string") throw invalidArgType("url", "of type string or an instance of URL", input);
+  try {
+    return new URL(input);
+  } catch {
+    // The message of the runtime's own error repeats the input, which may hold a password.
+    throw new ArgumentTypeError("ERR_INVALID_URL", "Invalid URL");
+  }
+}
+
+/** The endpoint of a URL under an Agent's TLS options. */
+export function endpointOf(url: URL, settings: AgentSettings): Endpoint {
+  const isSecure = url.protocol === "https:";
+  const host = unbracketed(url.hostname);
+  const port = url.port === "" ? (isSecure ? 443 : 80) : Number(url.port);
+  const name = `${host}:${port}:`;
+  return {
+    name,
+    // The TLS options are the Agent's and so the same for all: the scheme alone sets two endpoints of a name apart.
+    key: isSecure ? `tls ${name}` : name,
+    connect: isSecure ? { host, port, tls: settings.tls } : { host, port },
+  };
+}
+
+/** The credentials of a URL as Basic authentication (RFC 7617 section 2). */
+export function authorizationOf(url: URL): string | undefined {
+  if (url.username === "" && url.password === "") return undefined;
+  const bytes = new TextEncoder().encode(`${decoded(url.username)}:${decoded(url.password)}`);
+  return `Basic ${btoa(String.fromCharCode(...bytes))}`;
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw new ArgumentTypeError("ERR_INVALID_URL", "Invalid percent-encoding in the credentials of the URL");
+  }
+}
+
+/** `[::1]` as a URL has it, `::1` as sockets want it. */
+function unbracketed(hostname: string): string {
+  return hostname.startsWith("[") ? hostname.slice(1, -1) : hostname;
+}
