@@ -109,7 +109,8 @@ export const bunCapabilities: Capabilities = {
   tlsResetLooksClean: false,
   reportsExpiredWithCa: true,
   reportsUnreachable: false,
-  reportsBadPassphrase: true,
+  reportsBadKey: true,
+  choosesTls13Ciphers: false,
   acceptsCommonName: true,
 };
 

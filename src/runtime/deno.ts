@@ -117,7 +117,8 @@ export const denoCapabilities: Capabilities = {
   tlsResetLooksClean: false,
   reportsExpiredWithCa: true,
   reportsUnreachable: true,
-  reportsBadPassphrase: true,
+  reportsBadKey: true,
+  choosesTls13Ciphers: false,
   // rustls reads the subject alternative names only.
   acceptsCommonName: false,
 };

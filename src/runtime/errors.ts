@@ -98,7 +98,7 @@ function messageOf(error: unknown, facts: NodeErrorFacts, code: string): string 
 export function argumentError(
   code: string,
   message: string,
-  base: typeof TypeError | typeof RangeError = TypeError,
+  base: ErrorConstructor | TypeErrorConstructor | RangeErrorConstructor = TypeError,
 ): Error & { code: string } {
   return Object.assign(new base(message), { code });
 }

@@ -1,85 +1,191 @@
 /**
  * The adapter over node:net and node:tls; it loads on Node, Deno and Bun.
  *
- * Owns how a connection is made: options translated, TLS verified, capability table. Reading, writing and order of events
- * are node_socket.ts's. Knows no HTTP.
+ * Owns how a connection is made and when it counts as open. Reading, writing and the order of events are node_socket.ts's,
+ * the peer's identity is node_tls.ts's, what differs between runtimes is in node_capabilities.ts. Knows no HTTP.
  *
  * @module
  */
 
+import * as dns from "node:dns";
 import * as net from "node:net";
 import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
 import { argumentError, unsupportedOptionError } from "./errors.ts";
-import { NodeSocket } from "./node_socket.ts";
 import { nodeCapabilities } from "./node_capabilities.ts";
+import { bindDuplex, NodeSocket, type Peer, takeBack } from "./node_socket.ts";
+import {
+  assertTlsOptions,
+  contextError,
+  createTlsMemory,
+  TlsAttempt,
+  tlsInfoOf,
+  type TlsMemory,
+} from "./node_tls.ts";
 import {
   type Connect,
   type ConnectOptions,
+  ignoredHints,
+  type LookupFunction,
   type Socket,
   type SocketHandler,
   type SocketInfo,
-  type TlsInfo,
+  type StartTlsOptions,
   type TlsOptions,
   unsupportedOption,
+  unsupportedTlsOption,
 } from "./socket.ts";
 
-export { nodeCapabilities };
+export { bindDuplex, nodeCapabilities };
 
-// One buffer for all sockets: the system reads into it and `onData` is called before anything else can read.
-const sharedReadBuffer = new Uint8Array(64 * 1024);
+/** Settings of {@linkcode createNodeConnect}. */
+export interface NodeConnectSettings {
+  /** TLS sessions kept for resumption, one per peer and option set; default 100, as Node's; 0: none. */
+  readonly maxCachedSessions?: number | undefined;
+}
 
-/** Connects over node:net or, with `options.tls`, node:tls. */
-export const connectNode: Connect = (options: ConnectOptions, handler: SocketHandler): Socket => {
-  const refused = unsupportedOption(options, nodeCapabilities);
-  if (refused !== undefined) throw unsupportedOptionError(refused, nodeCapabilities.adapter);
-  checkPort(options.port);
-  const socket = new NodeSocket(handler);
-  socket.peer = options.path === undefined
-    ? { address: options.host ?? "localhost", port: options.port }
-    : { address: options.path };
-  const stream = options.tls === undefined
-    ? net.connect(netOptions(options, socket))
-    : tls.connect(tlsConnectOptions(options, options.tls, socket));
-  socket.attach(stream, false);
-  stream.once("connect", () => {
-    stream.setNoDelay(options.noDelay ?? true);
-    if (options.tls === undefined) socket.open(infoOf(stream, undefined));
-    else socket.phase = "tls";
-  });
-  stream.once("secureConnect", () => socket.open(infoOf(stream, tlsInfoOf(stream as tls.TLSSocket))));
-  return socket;
+/** Makes a `Connect` over node:net and node:tls with its own TLS sessions. */
+export function createNodeConnect(settings: NodeConnectSettings = {}): Connect {
+  const memory = createTlsMemory(settings.maxCachedSessions);
+  return (options, handler) => connect(options, handler, memory);
+}
+
+const sharedMemory: TlsMemory = createTlsMemory();
+
+/** Connects over node:net or, with `options.tls`, node:tls. Its TLS sessions are the process's. */
+export const connectNode: Connect = (options: ConnectOptions, handler: SocketHandler): Socket =>
+  connect(options, handler, sharedMemory);
+
+/** The system's resolver, getaddrinfo: what a `lookup` option replaces. */
+export const lookupNode: LookupFunction = (hostname, options, callback): void => {
+  dns.lookup(hostname, options as dns.LookupAllOptions, callback as never);
 };
 
 /**
- * A Socket over a stream that is connected already, or is connecting: net.Socket, TLSSocket or any Duplex, as a
- * `createConnection` returns it. The stream belongs to the Socket from here on. `onOpen` follows, never inside the call.
+ * A Socket over a stream that is connected already, or is connecting: net.Socket, TLSSocket or any Duplex of bytes, as a
+ * `createConnection` returns it. The stream belongs to the Socket from here on, and `onOpen` follows. A stream that stands
+ * for a Socket already ({@linkcode lendDuplex}, {@linkcode bindDuplex}) gives that one back: it is open, and `onOpen` is
+ * not told again.
  */
 export function fromDuplex(stream: Duplex, handler: SocketHandler): Socket {
-  const socket = new NodeSocket(handler);
-  socket.attach(stream, true);
-  const open = (): void => socket.open(duplexInfoOf(stream));
-  const isTls = stream instanceof tls.TLSSocket;
-  if (isTls && !hasSecured(stream)) stream.once("secureConnect", open);
+  const taken = takeBack(stream, handler);
+  if (taken !== undefined) return taken;
+  const socket = new ConnectedSocket(handler, peerOf(stream), sharedMemory);
+  socket.attach(stream, "readable");
+  const open = (): void => socket.open(infoOf(stream));
+  if (stream instanceof tls.TLSSocket && !isSecured(stream)) stream.once("secureConnect", open);
   else if ((stream as Partial<net.Socket>).connecting === true) stream.once("connect", open);
   else queueMicrotask(open);
   return socket;
 }
 
-// A TLSSocket has its protocol from the handshake on.
-function hasSecured(stream: tls.TLSSocket): boolean {
-  return !stream.connecting && stream.getProtocol() !== null && stream.getCipher()?.name !== undefined;
+/**
+ * The stream under a Socket of this adapter, for a user of streams; undefined: the Socket is another adapter's. Until
+ * {@linkcode fromDuplex} takes it back the stream is its user's, and of the Socket's handler only `onClose` is called.
+ * Throws Error ERR_INVALID_STATE unless the socket is open and its peer has not ended.
+ */
+export function lendDuplex(socket: Socket): Duplex | undefined {
+  return socket instanceof NodeSocket ? socket.lend() : undefined;
 }
 
-function duplexInfoOf(stream: Duplex): SocketInfo {
-  if (stream instanceof tls.TLSSocket) return infoOf(stream, tlsInfoOf(stream));
-  return stream instanceof net.Socket ? infoOf(stream, undefined) : { adapter: "duplex" };
+/** A NodeSocket that can start TLS. */
+class ConnectedSocket extends NodeSocket {
+  readonly #memory: TlsMemory;
+
+  constructor(handler: SocketHandler, peer: Peer, memory: TlsMemory) {
+    super(handler, peer);
+    this.#memory = memory;
+  }
+
+  startTls(options: StartTlsOptions, handler: SocketHandler): Socket {
+    const refused = unsupportedTlsOption(options, nodeCapabilities.startTlsOptions);
+    if (refused !== undefined) throw unsupportedOptionError(refused, nodeCapabilities.adapter);
+    assertTlsOptions(options);
+    const raw = this.release();
+    const socket = new ConnectedSocket(handler, { address: options.host, port: options.port }, this.#memory);
+    socket.phase = "tls";
+    const attempt = attemptOf(socket, options, options.host, options.port ?? 0, this.#memory);
+    if (attempt === undefined) raw.destroy();
+    else secure(socket, attempt, { socket: raw }, "readable", undefined);
+    return socket;
+  }
 }
 
-function checkPort(port: number | undefined): void {
-  if (port === undefined || (Number.isInteger(port) && port >= 0 && port <= 65535)) return;
+function connect(options: ConnectOptions, handler: SocketHandler, memory: TlsMemory): Socket {
+  const refused = unsupportedOption(options, nodeCapabilities);
+  if (refused !== undefined) throw unsupportedOptionError(refused, nodeCapabilities.adapter);
+  checkPort(options);
+  const host = options.host ?? "localhost";
+  const peer = options.path === undefined ? { address: host, port: options.port } : { address: options.path };
+  const socket = new ConnectedSocket(handler, peer, memory);
+  const hints = ignoredHints(options, nodeCapabilities);
+  if (options.tls === undefined) {
+    const stream = net.connect(netOptions(options, socket));
+    socket.attach(stream, "onread");
+    stream.once("connect", () => {
+      stream.setNoDelay(options.noDelay ?? true);
+      socket.open(infoOf(stream, hints));
+    });
+    return socket;
+  }
+  assertTlsOptions(options.tls);
+  const attempt = attemptOf(socket, options.tls, host, options.path ?? options.port ?? 0, memory);
+  if (attempt === undefined) return socket;
+  const stream = secure(socket, attempt, netOptions(options, socket), "onread", hints);
+  stream.once("connect", () => {
+    stream.setNoDelay(options.noDelay ?? true);
+    socket.phase = "tls";
+  });
+  return socket;
+}
+
+function checkPort({ port, path }: ConnectOptions): void {
+  if (port === undefined && path !== undefined) return;
+  if (Number.isInteger(port) && port! >= 0 && port! <= 65535) return;
   throw argumentError("ERR_SOCKET_BAD_PORT", `Cannot connect to port "${port}": not 0 to 65535`, RangeError);
 }
+
+// Key material that cannot be used is a failed connect, as on runtimes that look at it later.
+function attemptOf(
+  socket: NodeSocket,
+  options: TlsOptions,
+  host: string,
+  port: string | number,
+  memory: TlsMemory,
+): TlsAttempt | undefined {
+  try {
+    return new TlsAttempt(options, host, port, memory);
+  } catch (error) {
+    socket.phase = "tls";
+    socket.attach(new net.Socket(), "readable");
+    socket.fail(contextError(error));
+    return undefined;
+  }
+}
+
+function secure(
+  socket: NodeSocket,
+  attempt: TlsAttempt,
+  reach: object,
+  readStyle: "onread" | "readable",
+  hints: readonly string[] | undefined,
+): tls.TLSSocket {
+  const stream = tls.connect({ ...reach, ...attempt.settings } as tls.ConnectionOptions);
+  socket.attach(stream, readStyle);
+  attempt.watch(stream);
+  const forget = (): void => attempt.failed();
+  stream.once("close", forget);
+  stream.once("secureConnect", () => {
+    const refused = attempt.verify(stream);
+    if (refused !== undefined) return socket.fail(refused);
+    stream.off("close", forget);
+    socket.open(infoOf(stream, hints));
+  });
+  return stream;
+}
+
+// One buffer for all sockets: the system reads into it, and `onData` has returned before anything else can read.
+const sharedReadBuffer = new Uint8Array(64 * 1024);
 
 function netOptions(options: ConnectOptions, socket: NodeSocket): net.NetConnectOpts {
   const common = {
@@ -93,13 +199,14 @@ function netOptions(options: ConnectOptions, socket: NodeSocket): net.NetConnect
     },
   };
   if (options.path !== undefined) return { ...common, path: options.path } as net.NetConnectOpts;
+  const { lookup } = options;
   return {
     ...common,
     host: options.host ?? "localhost",
-    port: options.port ?? 0,
+    port: options.port,
     family: options.family ?? 0,
-    hints: options.hints ?? 0,
-    ...given("lookup", options.lookup),
+    ...given("hints", options.hints),
+    ...given("lookup", lookup && marked(lookup, socket)),
     ...given("localAddress", options.localAddress),
     ...given("localPort", options.localPort),
     ...given("autoSelectFamily", options.autoSelectFamily),
@@ -111,45 +218,40 @@ function given(name: string, value: unknown): Record<string, unknown> {
   return value === undefined ? {} : { [name]: value };
 }
 
-function tlsConnectOptions(
-  options: ConnectOptions,
-  tlsOptions: TlsOptions,
-  socket: NodeSocket,
-): tls.ConnectionOptions {
-  const host = options.host ?? "localhost";
-  const servername = tlsOptions.servername ?? (net.isIP(host) === 0 ? host : "");
-  return {
-    ...definedOf(tlsOptions),
-    ...netOptions(options, socket),
-    host,
-    servername,
-    rejectUnauthorized: tlsOptions.rejectUnauthorized ?? true,
-  } as tls.ConnectionOptions;
-}
-
-function definedOf(options: TlsOptions): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-}
-
-function infoOf(stream: net.Socket, tlsInfo: TlsInfo | undefined): SocketInfo {
-  const family = stream.remoteFamily;
-  return {
-    adapter: nodeCapabilities.adapter,
-    localAddress: stream.localAddress,
-    localPort: stream.localPort,
-    remoteAddress: stream.remoteAddress,
-    remotePort: stream.remotePort,
-    remoteFamily: family === "IPv6" ? 6 : family === "IPv4" ? 4 : undefined,
-    tls: tlsInfo,
+// What a user's look-up fails with, thrown or told, is the connect's error in the phase "lookup".
+function marked(lookup: LookupFunction, socket: NodeSocket): LookupFunction {
+  return (hostname, options, callback) => {
+    const answer: typeof callback = (error, ...found) => {
+      if (error) socket.phase = "lookup";
+      callback(error, ...found);
+    };
+    try {
+      lookup(hostname, options, answer);
+    } catch (error) {
+      answer(error instanceof Error ? error : new Error(String(error)));
+    }
   };
 }
 
-function tlsInfoOf(stream: tls.TLSSocket): TlsInfo {
+function isSecured(stream: tls.TLSSocket): boolean {
+  return (stream as { secureConnecting?: boolean }).secureConnecting === false;
+}
+
+function peerOf(stream: Duplex): Peer {
+  const { remoteAddress, remotePort } = stream as Partial<net.Socket>;
+  return { address: remoteAddress, port: remotePort };
+}
+
+function infoOf(stream: Duplex, hints?: readonly string[]): SocketInfo {
+  const { localAddress, localPort, remoteAddress, remotePort, remoteFamily } = stream as Partial<net.Socket>;
   return {
-    alpnProtocol: stream.alpnProtocol || undefined,
-    authorized: stream.authorized,
-    authorizationError: stream.authorized ? undefined : String(stream.authorizationError),
-    resumed: stream.isSessionReused(),
-    protocol: stream.getProtocol() ?? undefined,
+    adapter: nodeCapabilities.adapter,
+    localAddress,
+    localPort,
+    remoteAddress,
+    remotePort,
+    remoteFamily: remoteFamily === "IPv6" ? 6 : remoteFamily === "IPv4" ? 4 : undefined,
+    tls: stream instanceof tls.TLSSocket ? tlsInfoOf(stream) : undefined,
+    ignoredHints: hints,
   };
 }

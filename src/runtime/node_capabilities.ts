@@ -51,7 +51,8 @@ function tableOf(host: Host): Capabilities {
     tlsResetLooksClean: host === "deno",
     reportsExpiredWithCa: host !== "deno",
     reportsUnreachable: host !== "bun",
-    reportsBadPassphrase: host !== "deno",
+    reportsBadKey: host !== "deno",
+    choosesTls13Ciphers: host === "node",
     acceptsCommonName: true,
   };
 }

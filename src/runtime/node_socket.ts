@@ -1,22 +1,35 @@
 /**
  * NodeSocket: a Socket over a stream of Node's: net.Socket, TLSSocket or any other Duplex.
  *
- * Owns the translation of stream events into the handler's calls, their order, and what waits while paused. Knows
- * neither how the stream was connected nor how it was verified (node.ts, node_tls.ts).
+ * Owns the translation of stream events into the handler's calls, their order, what waits while paused, and the stream's
+ * change of hands (lent to a user of streams, taken back). Knows neither how the stream was connected nor how its peer was
+ * verified (node.ts, node_tls.ts).
  *
- * Strategy. Our own net sockets read by `onread` into one buffer that all of them share, which is lent to `onData`; any
- * other Duplex reads by 'data'. `pause()` only sets a flag: the next chunk is kept and stops the system's reading, so
- * that a close is still noticed while nothing waits. While something waits, what follows it (end, close) waits behind it.
+ * Strategy. A stream that we made reads by `onread` into one buffer that all sockets share, which is lent to `onData`; any
+ * other is read by 'readable'. `pause()` only sets a flag: with `onread` the next chunk is kept and stops the system's
+ * reading, so that a close is still noticed while nothing waits. What follows waiting bytes (end, close) waits behind them.
+ * No event of Node's streams is emitted inside a call; what this file defers itself goes through a microtask.
  *
  * @module
  */
 
 import type { Duplex } from "node:stream";
-import { type FailureContext, fromNodeError, type SocketError, type SocketPhase } from "./errors.ts";
+import { argumentError, fromNodeError, type SocketError, type SocketPhase } from "./errors.ts";
 import type { Socket, SocketHandler, SocketInfo } from "./socket.ts";
 
-/** Above this many pending bytes `write()` asks to wait: the pipe's size of Linux and Node's own mark since 22. */
-const writeHighWaterBytes = 64 * 1024;
+/** From this many pending bytes on `write()` asks to wait: Node's own mark since 22, a pipe's size on Linux. */
+const WRITE_HIGH_WATER_BYTES = 64 * 1024;
+
+/** How a stream is read: "onread", by `onRead()` from the callback of that option; "readable", by its event. */
+export type ReadStyle = "onread" | "readable";
+
+/** Whom an error names. */
+export interface Peer {
+  /** Name, address or unix path. */
+  readonly address?: string | undefined;
+  /** Port. */
+  readonly port?: number | undefined;
+}
 
 /** What net.Socket has and another Duplex may lack. */
 interface NetMethods {
@@ -26,142 +39,167 @@ interface NetMethods {
   setKeepAlive?(on: boolean, initialDelayMs: number): void;
 }
 
-/** A Socket over a stream; see the file's comment. */
+/** Gives the Socket that a stream stands for back to the caller, told to `handler` from now on. */
+export type TakeBack = (handler: SocketHandler) => Socket;
+
+const takers = new WeakMap<Duplex, TakeBack>();
+
+/** Says how to get at the Socket behind a stream that was handed to a user of streams; it works once. */
+export function bindDuplex(stream: Duplex, take: TakeBack): void {
+  takers.set(stream, take);
+}
+
+/** The Socket behind `stream`; undefined: it is nobody's. */
+export function takeBack(stream: Duplex, handler: SocketHandler): Socket | undefined {
+  const take = takers.get(stream);
+  takers.delete(stream);
+  return take?.(handler);
+}
+
+/** A Socket over a stream; see the file's comment. Members are documented in socket.ts. */
 export class NodeSocket implements Socket {
   handler: SocketHandler;
   /** Where in its life the socket is, for errors. */
   phase: SocketPhase = "connect";
-  /** What errors say of the peer. */
-  peer: { readonly address?: string | undefined; readonly port?: number | undefined } = {};
+  readonly #peer: Peer;
   #stream!: Duplex;
-  #readsByEvent = false;
+  #readStyle: ReadStyle = "onread";
   #info: SocketInfo | undefined;
   #connecting = true;
-  #destroyed = false;
+  // destroy() was called: nothing but onClose is told.
+  #abandoned = false;
+  // The stream failed or closed; what waits may still be told.
+  #gone = false;
   #closed = false;
+  #error: SocketError | undefined;
+  // Another owner has the stream (lend) or it carries TLS now (release).
+  #lent = false;
+  #released = false;
   #paused = false;
+  #stopped = false;
   #corked = false;
   #owesDrain = false;
   #endRequested = false;
+  #hasEnded = false;
+  // Writes before onOpen: kept here and not in the stream, because TLS may refuse the peer after its own check.
   #early: Uint8Array[] = [];
   #earlyBytes = 0;
-  #held: Uint8Array[] = [];
-  #heldEnd = false;
-  #heldClose = false;
-  #flushing = false;
-  #error: SocketError | undefined;
+  // What came while paused, in order: bytes, then the end, then the close.
+  #waiting: Uint8Array[] = [];
+  #endWaits = false;
+  #closeWaits = false;
+  #isFlushScheduled = false;
   #bytesRead = 0;
   #bytesWritten = 0;
 
   /** Makes the socket; `attach` gives it its stream in the same turn. */
-  constructor(handler: SocketHandler) {
+  constructor(handler: SocketHandler, peer: Peer) {
     this.handler = handler;
+    this.#peer = peer;
   }
 
-  /** True until `onOpen` or `onClose`. */
   get connecting(): boolean {
     return this.#connecting;
   }
 
-  /** True from `destroy()` or from the connection's end. */
   get destroyed(): boolean {
-    return this.#destroyed;
+    return this.#abandoned || this.#gone || this.#released;
   }
 
-  /** Bytes not yet taken by the system. */
   get pendingBytes(): number {
-    return this.#destroyed ? 0 : this.#earlyBytes + this.#stream.writableLength;
+    return this.destroyed ? 0 : this.#earlyBytes + this.#stream.writableLength;
   }
 
-  /** Bytes given to `onData`. */
   get bytesRead(): number {
     return this.#bytesRead;
   }
 
-  /** Bytes accepted by `write()`. */
   get bytesWritten(): number {
     return this.#bytesWritten;
   }
 
-  /** Addresses and TLS facts; from just before `onOpen`. */
   get info(): SocketInfo | undefined {
     return this.#info;
   }
 
-  /** The stream underneath. */
-  get stream(): Duplex {
-    return this.#stream;
-  }
-
-  /** Gives the socket its stream; `byEvent`: the stream has no `onread` and is read by 'data'. */
-  attach(stream: Duplex, byEvent: boolean): void {
+  /** Gives the socket its stream; the stream is the socket's from here on. */
+  attach(stream: Duplex, readStyle: ReadStyle): void {
     this.#stream = stream;
-    this.#readsByEvent = byEvent;
-    stream.on("error", (error: unknown) => this.fail(error));
-    stream.on("end", () => this.#onEnd());
-    stream.on("close", () => this.#onClose());
-    if (byEvent) stream.on("data", (chunk: Uint8Array) => void this.onRead(chunk));
+    this.#readStyle = readStyle;
+    stream.on("error", this.#onStreamError);
+    stream.on("end", this.#onStreamEnd);
+    stream.on("close", this.#onStreamClose);
+    if (readStyle === "readable") stream.on("readable", this.#onReadable);
+    // What happened before is not told by events any more.
+    if (stream.readableEnded) this.#endWaits = true;
+    if (stream.destroyed) queueMicrotask(this.#onStreamClose);
   }
 
-  /** The connection is ready and verified: early writes go out, then `onOpen`. */
+  /** The connection is ready and verified: early writes go out, then `onOpen` is told. */
   open(info: SocketInfo): void {
-    if (this.#destroyed) return;
+    if (this.destroyed || !this.#connecting) return;
     this.phase = "open";
     this.#info = info;
     this.#connecting = false;
-    this.#flushEarly();
+    this.#sendEarly();
     this.handler.onOpen();
+    this.#scheduleFlush();
   }
 
-  /** Ends the socket with the first error; later ones are its consequences. */
+  /** Ends the socket with its first error; what follows is that error's consequence. */
   fail(error: unknown): void {
-    this.#error ??= fromNodeError(error, this.#failureContext());
+    if (this.#abandoned) return;
+    this.#gone = true;
+    this.#error ??= this.#socketError(error);
     this.#stream.destroy();
   }
 
-  /** Bytes came; false: read no more for now. */
+  /** Bytes came by `onread`, lent for the call; false: read no more for now. */
   onRead(chunk: Uint8Array): boolean {
-    if (this.#destroyed) return true;
-    if (this.#paused || this.#held.length > 0) {
-      this.#held.push(this.#readsByEvent ? chunk : chunk.slice());
-      if (this.#readsByEvent) this.#stream.pause();
+    if (this.#abandoned || this.#released) return true;
+    if (this.#lent) return this.#stream.push(chunk.slice()) || !(this.#stopped = true);
+    if (this.#paused || this.#waiting.length > 0) {
+      this.#waiting.push(chunk.slice());
+      this.#stopped = true;
       return false;
     }
-    this.#bytesRead += chunk.length;
-    this.handler.onData(chunk);
+    this.#deliver(chunk);
     return true;
   }
 
   write(chunk: Uint8Array, more: boolean = false): boolean {
-    if (this.#destroyed || this.#endRequested) return false;
-    if (chunk.length === 0) return this.pendingBytes < writeHighWaterBytes;
+    if (this.destroyed || this.#endRequested) return false;
+    // An empty write makes Node's TLS read inside the call (TLSWrap::DoWrite): it may not reach the stream.
+    if (chunk.length === 0) return this.pendingBytes < WRITE_HIGH_WATER_BYTES;
     this.#bytesWritten += chunk.length;
     if (this.#connecting) {
       this.#early.push(chunk);
       this.#earlyBytes += chunk.length;
-      return this.#earlyBytes < writeHighWaterBytes;
+      return this.#earlyBytes < WRITE_HIGH_WATER_BYTES;
     }
     if (more) this.#cork();
     this.#stream.write(chunk, this.#onWritten);
     if (!more) this.#uncork();
     const pending = this.#stream.writableLength;
     if (pending > 0) this.#owesDrain = true;
-    return pending < writeHighWaterBytes;
+    return pending < WRITE_HIGH_WATER_BYTES;
   }
 
   end(): void {
-    if (this.#endRequested || this.#destroyed) return;
+    if (this.#endRequested || this.destroyed) return;
     this.#endRequested = true;
-    this.#corked = false;
+    this.#uncork();
     if (!this.#connecting) this.#stream.end();
   }
 
   destroy(error?: Error): void {
-    if (this.#closed) return;
-    if (error !== undefined && !this.#destroyed) this.#error = fromNodeError(error, this.#failureContext());
-    this.#destroyed = true;
-    this.#dropWaiting();
-    this.#stream.destroy();
+    if (this.#abandoned || this.#closed || this.#released) return;
+    this.#abandoned = true;
+    if (error !== undefined) this.#error ??= this.#socketError(error);
+    this.#drop();
+    // The stream has closed already and only waited for the reader.
+    if (this.#closeWaits) queueMicrotask(() => this.#close());
+    else this.#stream.destroy();
   }
 
   pause(): void {
@@ -169,8 +207,9 @@ export class NodeSocket implements Socket {
   }
 
   resume(): void {
+    if (!this.#paused) return;
     this.#paused = false;
-    if (this.#held.length > 0) this.#scheduleFlush();
+    this.#scheduleFlush();
   }
 
   ref(): void {
@@ -189,13 +228,161 @@ export class NodeSocket implements Socket {
     (this.#stream as NetMethods).setKeepAlive?.(on, initialDelayMs);
   }
 
+  /**
+   * Hands the stream itself to a user of streams: bytes are pushed into it, and of the handler only `onClose` is called,
+   * until `takeBack(stream)`. Its half-open mode is Node's default meanwhile: the peer's FIN ends it.
+   */
+  lend(): Duplex {
+    if (this.#lent) return this.#stream;
+    this.#assertOpen("lend");
+    this.#lent = true;
+    this.#stream.allowHalfOpen = false;
+    if (this.#readStyle === "readable") this.#stream.off("readable", this.#onReadable);
+    for (const chunk of this.#waiting.splice(0)) this.#stream.push(chunk);
+    bindDuplex(this.#stream, (handler) => this.#take(handler));
+    return this.#stream;
+  }
+
+  // The stream comes back; bytes that its last owner left unread are told first.
+  #take(handler: SocketHandler): this {
+    this.handler = handler;
+    this.#lent = false;
+    this.#paused = false;
+    this.#stream.allowHalfOpen = true;
+    if (this.#readStyle === "readable") this.#stream.on("readable", this.#onReadable);
+    else this.#collectUnread();
+    if (this.#stream.readableEnded && !this.#hasEnded) this.#endWaits = true;
+    if (this.#stream.writableEnded) this.#endRequested = true;
+    this.#scheduleFlush();
+    return this;
+  }
+
+  /** Gives the stream away for good, to carry TLS: of this socket's handler nothing is called any more. */
+  release(): Duplex {
+    this.#assertOpen("start TLS on");
+    if (this.pendingBytes > 0) throw invalidState("start TLS on", "bytes are still to be sent");
+    if (this.#waiting.length > 0 || this.#stream.readableLength > 0) {
+      throw invalidState("start TLS on", "bytes are still to be read");
+    }
+    this.#released = true;
+    // The 'error' listener stays: an error of the raw stream reaches the TLS stream, and would throw here.
+    this.#stream.off("end", this.#onStreamEnd);
+    this.#stream.off("close", this.#onStreamClose);
+    this.#stream.off("readable", this.#onReadable);
+    return this.#stream;
+  }
+
+  #assertOpen(action: string): void {
+    if (this.#connecting) throw invalidState(action, "it is connecting");
+    const hasEnded = this.#endRequested || this.#hasEnded || this.#endWaits;
+    if (this.destroyed || hasEnded) throw invalidState(action, "it has ended");
+  }
+
+  #deliver(chunk: Uint8Array): void {
+    this.#bytesRead += chunk.length;
+    this.handler.onData(chunk);
+  }
+
+  readonly #onReadable = (): void => {
+    if (!this.#cannotTell()) this.#readAvailable();
+    // An end with nothing before it shows only to a read.
+    else if (this.#stream.readableLength === 0) this.#stream.read(0);
+  };
+
+  #readAvailable(): void {
+    while (!this.#cannotTell()) {
+      const chunk = this.#stream.read() as Uint8Array | null;
+      if (chunk === null) return;
+      this.#deliver(chunk);
+    }
+  }
+
+  #collectUnread(): void {
+    for (;;) {
+      const chunk = this.#stream.read() as Uint8Array | null;
+      if (chunk === null) return;
+      this.#waiting.push(chunk);
+    }
+  }
+
   readonly #onWritten = (): void => {
-    if (!this.#owesDrain || this.#destroyed || this.#stream.writableLength > 0) return;
+    if (!this.#owesDrain || this.destroyed || this.#stream.writableLength > 0) return;
     this.#owesDrain = false;
     this.handler.onDrain();
   };
 
-  #flushEarly(): void {
+  readonly #onStreamError = (error: unknown): void => {
+    if (!this.#released) this.fail(error);
+  };
+
+  readonly #onStreamEnd = (): void => {
+    // Bun emits 'end' after our own destroy(): an aborted body would look complete. RUNTIMES.md, trap 11.
+    if (this.#abandoned || this.#lent || this.#hasEnded) return;
+    if (this.#waiting.length > 0 || this.#connecting) this.#endWaits = true;
+    else this.#end();
+  };
+
+  #end(): void {
+    this.#endWaits = false;
+    this.#hasEnded = true;
+    this.handler.onEnd();
+  }
+
+  readonly #onStreamClose = (): void => {
+    this.#gone = true;
+    const waits = this.#waiting.length > 0 || (this.#paused && this.#stream.readableLength > 0);
+    if (waits && !this.#abandoned && !this.#lent) this.#closeWaits = true;
+    else this.#close();
+  };
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#gone = true;
+    this.#connecting = false;
+    this.#drop();
+    const isOrderly = this.#abandoned || this.#lent || (this.#hasEnded && this.#endRequested);
+    if (!isOrderly) this.#error ??= this.#socketError(prematureClose());
+    this.handler.onClose(this.#error);
+  }
+
+  #drop(): void {
+    this.#early = [];
+    this.#earlyBytes = 0;
+    this.#waiting = [];
+    this.#endWaits = false;
+  }
+
+  #scheduleFlush(): void {
+    if (this.#isFlushScheduled) return;
+    this.#isFlushScheduled = true;
+    queueMicrotask(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#isFlushScheduled = false;
+    while (this.#waiting.length > 0) {
+      if (this.#cannotTell()) return;
+      this.#deliver(this.#waiting.shift()!);
+    }
+    if (this.#cannotTell()) return;
+    if (this.#endWaits) this.#end();
+    if (this.#readStyle === "readable") this.#readAvailable();
+    else if (!this.#gone && this.#stopped) this.#restart();
+    if (this.#closeWaits && !this.#cannotTell()) this.#close();
+  }
+
+  // After `onread` has returned false only resume() makes the system read again.
+  #restart(): void {
+    this.#stopped = false;
+    this.#stream.resume();
+  }
+
+  #cannotTell(): boolean {
+    return this.#connecting || this.#paused || this.#abandoned || this.#lent || this.#released;
+  }
+
+  #sendEarly(): void {
     const chunks = this.#early;
     this.#early = [];
     this.#earlyBytes = 0;
@@ -221,68 +408,16 @@ export class NodeSocket implements Socket {
     this.#stream.uncork();
   }
 
-  #onEnd(): void {
-    // Bun emits 'end' after our own destroy(): an aborted body would look complete.
-    if (this.#destroyed) return;
-    if (this.#held.length > 0) this.#heldEnd = true;
-    else this.handler.onEnd();
+  #socketError(error: unknown): SocketError {
+    return fromNodeError(error, { phase: this.phase, address: this.#peer.address, port: this.#peer.port });
   }
+}
 
-  #onClose(): void {
-    if (this.#held.length > 0 && !this.#destroyed) {
-      this.#heldClose = true;
-      return;
-    }
-    this.#close();
-  }
+function invalidState(action: string, reason: string): Error {
+  return argumentError("ERR_INVALID_STATE", `Cannot ${action} this socket: ${reason}`, Error);
+}
 
-  #close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#destroyed = true;
-    this.#connecting = false;
-    this.#dropWaiting();
-    this.handler.onClose(this.#error);
-  }
-
-  #dropWaiting(): void {
-    this.#early = [];
-    this.#earlyBytes = 0;
-    this.#held = [];
-    this.#heldEnd = false;
-    if (this.#heldClose) {
-      this.#heldClose = false;
-      queueMicrotask(() => this.#close());
-    }
-  }
-
-  #scheduleFlush(): void {
-    if (this.#flushing) return;
-    this.#flushing = true;
-    queueMicrotask(() => this.#flushHeld());
-  }
-
-  #flushHeld(): void {
-    this.#flushing = false;
-    while (this.#held.length > 0) {
-      if (this.#paused || this.#destroyed) return;
-      const chunk = this.#held.shift()!;
-      this.#bytesRead += chunk.length;
-      this.handler.onData(chunk);
-    }
-    if (this.#heldEnd && !this.#destroyed) {
-      this.#heldEnd = false;
-      this.handler.onEnd();
-    }
-    if (this.#heldClose) {
-      this.#heldClose = false;
-      this.#close();
-    } else if (!this.#destroyed && !this.#paused) {
-      this.#stream.resume();
-    }
-  }
-
-  #failureContext(): FailureContext {
-    return { phase: this.phase, address: this.peer.address, port: this.peer.port };
-  }
+// A stream that closes by itself, neither ended nor failed: what was read so far proves nothing.
+function prematureClose(): Error {
+  return argumentError("ERR_STREAM_PREMATURE_CLOSE", "The stream closed before it ended", Error);
 }

@@ -1,0 +1,176 @@
+/**
+ * TLS over node:tls: options translated, contexts and sessions used again, the peer's name verified.
+ *
+ * Owns what `tls.connect` is given and the last word on whether the peer is the one that was asked for. Knows neither how
+ * bytes move (node_socket.ts) nor how the TCP connection is made (node.ts).
+ *
+ * Strategy: the name is verified by our own function over node:tls's, so that it is always the name that was given, on
+ * every runtime, and so that the certificate is at hand when a session is resumed.
+ *
+ * @module
+ */
+
+import * as net from "node:net";
+import * as tls from "node:tls";
+import { argumentError, SocketError, unsupportedOptionError } from "./errors.ts";
+import { nodeCapabilities } from "./node_capabilities.ts";
+import type { PeerCertificate, TlsInfo, TlsOptions } from "./socket.ts";
+import {
+  BoundedCache,
+  type CachedSession,
+  contextKey,
+  contextOptions,
+  sessionKey,
+} from "./tls_session_cache.ts";
+
+/** What connects of one factory share. */
+export interface TlsMemory {
+  /** Sessions by key. */
+  readonly sessions: BoundedCache<CachedSession>;
+  /** One SecureContext per option set, by key. */
+  readonly contexts: BoundedCache<tls.SecureContext>;
+}
+
+/** Makes the memory; 0 sessions: none is resumed unless given by option. */
+export function createTlsMemory(maxCachedSessions?: number): TlsMemory {
+  return { sessions: new BoundedCache(maxCachedSessions), contexts: new BoundedCache() };
+}
+
+// Sessions that a user may have got from a 'session' event and give back as an option.
+const certificates = new WeakMap<Uint8Array, PeerCertificate>();
+
+/** The TLS part of one connect. */
+export class TlsAttempt {
+  /** For `tls.connect`, to be joined with how to reach the peer. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly #options: TlsOptions;
+  readonly #memory: TlsMemory;
+  readonly #key: string;
+  // The name or address that the certificate has to be for.
+  readonly #subject: string;
+  readonly #offered: CachedSession | undefined;
+  #certificate: PeerCertificate | undefined;
+
+  /** `host` and `port` (or a unix path as `port`) are the peer's; throws what the key material makes node:tls throw. */
+  constructor(options: TlsOptions, host: string, port: string | number, memory: TlsMemory) {
+    this.#options = options;
+    this.#memory = memory;
+    this.#subject = options.servername || options.host || host;
+    const wanted = options.servername ?? this.#subject;
+    const sentName = net.isIP(wanted) === 0 ? wanted : "";
+    this.#key = sessionKey(`${this.#subject}/${sentName}/${port}`, options);
+    this.#offered = this.#sessionToOffer();
+    this.settings = {
+      servername: sentName,
+      rejectUnauthorized: this.#verifies,
+      checkServerIdentity: (_name: string, certificate: PeerCertificate) => this.#check(certificate),
+      secureContext: (options.secureContext as tls.SecureContext | undefined) ?? contextOf(options, memory),
+      ...(options.ALPNProtocols === undefined ? {} : { ALPNProtocols: [...options.ALPNProtocols] }),
+      ...(this.#offered === undefined ? {} : { session: this.#offered.session }),
+    };
+  }
+
+  /** Keeps the sessions that the peer gives; to be called before the handshake. */
+  watch(stream: tls.TLSSocket): void {
+    // Deno's node:tls emits 'session' with bytes that resume nothing.
+    if (!nodeCapabilities.resumesSessions) return;
+    stream.on("session", (session: Uint8Array) => {
+      if (this.#certificate === undefined) return;
+      certificates.set(session, this.#certificate);
+      this.#memory.sessions.set(this.#key, { session, certificate: this.#certificate });
+    });
+  }
+
+  /** The handshake is done: an error refuses the peer after all. */
+  verify(stream: tls.TLSSocket): Error | undefined {
+    if (!stream.isSessionReused() || this.#certificate !== undefined) return undefined;
+    this.#certificate = this.#offered?.certificate;
+    if (!this.#verifies) return undefined;
+    if (this.#certificate === undefined) {
+      return new SocketError(
+        `Cannot verify "${this.#subject}": its session was resumed without a certificate`,
+        {
+          code: "ERR_TLS_CERT_ALTNAME_INVALID",
+          phase: "tls",
+        },
+      );
+    }
+    return this.#check(this.#certificate);
+  }
+
+  /** The handshake failed: a session that had a part in it is not offered again. */
+  failed(): void {
+    if (this.#offered !== undefined) this.#memory.sessions.delete(this.#key, this.#offered);
+  }
+
+  get #verifies(): boolean {
+    return this.#options.rejectUnauthorized !== false;
+  }
+
+  #check(certificate: PeerCertificate): Error | undefined {
+    this.#certificate = certificate;
+    const check = this.#options.checkServerIdentity ?? defaultCheck;
+    return check(this.#subject, certificate);
+  }
+
+  #sessionToOffer(): CachedSession | undefined {
+    if (!nodeCapabilities.resumesSessions) return undefined;
+    const { session } = this.#options;
+    if (session === undefined) return this.#memory.sessions.get(this.#key);
+    const certificate = certificates.get(session);
+    return certificate === undefined ? undefined : { session, certificate };
+  }
+}
+
+/** What is told of an open TLS stream. */
+export function tlsInfoOf(stream: tls.TLSSocket): TlsInfo {
+  const { authorizationError } = stream;
+  return {
+    alpnProtocol: stream.alpnProtocol || undefined,
+    authorized: stream.authorized,
+    authorizationError: stream.authorized || !authorizationError
+      ? undefined
+      : codeOrMessage(authorizationError),
+    resumed: stream.isSessionReused(),
+    protocol: stream.getProtocol() ?? undefined,
+  };
+}
+
+function codeOrMessage(error: unknown): string {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  return String(code ?? message ?? error);
+}
+
+function defaultCheck(name: string, certificate: PeerCertificate): Error | undefined {
+  return tls.checkServerIdentity(name, certificate as tls.PeerCertificate);
+}
+
+function contextOf(options: TlsOptions, { contexts }: TlsMemory): tls.SecureContext {
+  const key = contextKey(options);
+  let context = contexts.get(key);
+  if (context === undefined) {
+    const settings: Record<string, unknown> = {};
+    for (const name of contextOptions) if (options[name] !== undefined) settings[name] = options[name];
+    contexts.set(key, context = tls.createSecureContext(settings));
+  }
+  return context;
+}
+
+const TLS13_SUITES = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"];
+
+/** Throws ERR_UNSUPPORTED_OPTION for a value that is not honoured here although the option is. */
+export function assertTlsOptions({ ciphers }: TlsOptions): void {
+  // BoringSSL, under Bun, offers its three suites of TLS 1.3 whatever the list says.
+  if (ciphers === undefined || nodeCapabilities.choosesTls13Ciphers) return;
+  const named = TLS13_SUITES.filter((suite) => ciphers.includes(suite)).length;
+  if (named !== 0 && named !== TLS13_SUITES.length) {
+    throw unsupportedOptionError("tls.ciphers", nodeCapabilities.adapter);
+  }
+}
+
+/** The error of key material that node:tls cannot use, which it throws, as one that a socket can be told. */
+export function contextError(error: unknown): Error {
+  if (error instanceof Error && "code" in error) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return Object.assign(argumentError("ERR_TLS_INVALID_CONTEXT", message, Error), { cause: error });
+}
