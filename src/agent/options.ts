@@ -12,7 +12,7 @@ import { ArgumentTypeError, invalidArgType, invalidArgValue, outOfRange } from "
 import type { Endpoint } from "./exchange.ts";
 import type { Clock } from "../clock.ts";
 import type { AdapterName } from "../runtime/mod.ts";
-import type { Connect, TlsOptions } from "../runtime/socket.ts";
+import type { Connect, TlsOption, TlsOptions } from "../runtime/socket.ts";
 
 /** Options of {@linkcode Agent}; names and defaults are Node's (http document, "new Agent(options)"). */
 export interface AgentOptions extends TlsOptions {
@@ -55,7 +55,7 @@ export interface AgentSettings {
 }
 
 /** The names in {@linkcode TlsOptions}; the type makes the list complete. */
-const TLS_NAMES: Readonly<Record<keyof TlsOptions, true>> = {
+const TLS_NAMES: Readonly<Record<TlsOption, true>> = {
   ca: true,
   cert: true,
   key: true,
