@@ -4,8 +4,19 @@
  * @module
  */
 
+export { ConformanceFailure, minimalCapabilities, socketConformance } from "./runtime/conformance.ts";
+export type {
+  ConformanceHarness,
+  ConformanceListener,
+  ConformancePeer,
+  ConformancePeerEvents,
+  Cut,
+  Needs,
+  PeerKind,
+  RegisterTest,
+} from "./runtime/conformance.ts";
 export { ManualClock } from "./runtime/manual_clock.ts";
-export { MemoryNetwork } from "./runtime/memory.ts";
+export { memoryCapabilities, MemoryNetwork } from "./runtime/memory.ts";
 export type {
   MemoryAddress,
   MemoryConnectionHandler,

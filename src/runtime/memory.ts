@@ -10,11 +10,39 @@
 
 import { systemClock } from "../clock.ts";
 import type { Clock } from "../clock.ts";
-import { SocketError } from "./errors.ts";
+import { checkPort, SocketError, unsupportedOptionError } from "./errors.ts";
 import { MemoryPeer } from "./memory_peer.ts";
 import { MemorySocket } from "./memory_socket.ts";
 import type { Link, LinkOptions } from "./memory_socket.ts";
-import type { Connect, ConnectOptions, Socket, SocketHandler, SocketInfo } from "./socket.ts";
+import { unsupportedOption } from "./socket.ts";
+import type { Capabilities, Connect, ConnectOptions, Socket, SocketHandler, SocketInfo } from "./socket.ts";
+
+/** What the memory network honours. */
+export const memoryCapabilities: Capabilities = {
+  adapter: "memory",
+  options: new Set(["path"] as const),
+  tlsOptions: new Set(),
+  startTlsOptions: new Set(),
+  hints: new Set(["noDelay", "keepAlive", "keepAliveInitialDelayMs"] as const),
+  cancelsConnect: true,
+  halfClose: true,
+  startTls: false,
+  tlsInTls: false,
+  tlsOverPath: false,
+  seesCloseNotify: false,
+  resumesSessions: false,
+  ref: true,
+  unrefsConnect: true,
+  // FIN and RST keep their place behind the data, also where there is none: the stricter of what was measured.
+  seesCloseWhilePaused: false,
+  keepsDataBeforeReset: true,
+  resetAfterPauseLooksClean: false,
+  tlsResetLooksClean: false,
+  reportsExpiredWithCa: true,
+  reportsUnreachable: true,
+  reportsBadPassphrase: true,
+  acceptsCommonName: true,
+};
 
 /** Options of a {@linkcode MemoryNetwork}. */
 export interface MemoryNetworkOptions extends LinkOptions {
@@ -115,6 +143,8 @@ export class MemoryNetwork {
 
   /** The network as a {@linkcode Connect}; bound, so it can be handed on as it is. */
   readonly connect: Connect = (options: ConnectOptions, handler: SocketHandler): Socket => {
+    const refused = unsupportedOption(options, memoryCapabilities);
+    if (refused !== undefined) throw unsupportedOptionError(refused, memoryCapabilities.adapter);
     checkPort(options.port);
     return this.#dial(options, handler);
   };
@@ -196,12 +226,6 @@ export class MemoryNetwork {
 
 function latencyMs(link: Link): number {
   return link.options.latencyMs ?? 0;
-}
-
-function checkPort(port: number | undefined): void {
-  if (port === undefined || (Number.isInteger(port) && port >= 0 && port <= 65_535)) return;
-  const error = new RangeError(`Cannot connect to port "${port}": it is not from 0 to 65535`);
-  throw Object.assign(error, { code: "ERR_SOCKET_BAD_PORT" });
 }
 
 function matches(address: MemoryAddress, options: ConnectOptions): boolean {

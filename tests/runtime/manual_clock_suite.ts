@@ -1,5 +1,5 @@
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { suite } from "../harness/suite.ts";
 import { ManualClock } from "../../src/testing.ts";
 
 const test = suite("ManualClock");

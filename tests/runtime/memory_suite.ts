@@ -1,5 +1,5 @@
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { suite } from "../harness/suite.ts";
 import { ManualClock, MemoryNetwork } from "../../src/testing.ts";
 import type { MemoryPeer } from "../../src/testing.ts";
 import type { Socket, SocketHandler } from "../../src/runtime/socket.ts";

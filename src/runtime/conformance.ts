@@ -1,0 +1,93 @@
+/**
+ * The conformance suite of the socket contract: one body for every adapter, and for a user's own.
+ *
+ * Owns the list of promises, a test each. Must not know any adapter, runtime or test framework: it gets a function that
+ * registers a test, and a harness. Strategy: what differs from one adapter to the next is a capability flag; where a
+ * flag is off, the test of what the adapter does instead takes the place of the other, and only a test of something that
+ * is not there at all is left out, by the name of the flag.
+ *
+ * @module
+ */
+
+import { closingTests } from "./conformance_closing.ts";
+import { flowTests } from "./conformance_flow.ts";
+import { openingTests } from "./conformance_opening.ts";
+import { Scenario } from "./conformance_scenario.ts";
+import type { ConformanceHarness } from "./conformance_scenario.ts";
+import type { Capabilities } from "./socket.ts";
+
+export { ConformanceFailure } from "./conformance_scenario.ts";
+export type {
+  ConformanceHarness,
+  ConformanceListener,
+  ConformancePeer,
+  ConformancePeerEvents,
+  Cut,
+  PeerKind,
+} from "./conformance_scenario.ts";
+
+/** Flags, by name, that a test needs: it is to be run where all are true. */
+export type Needs = Readonly<Record<string, boolean>>;
+
+/** Registers a test with a framework; `needs` is empty for most. */
+export type RegisterTest = (name: string, body: () => Promise<void>, needs: Needs) => void;
+
+/** Adds a test to the suite. */
+export type AddTest = (name: string, body: (scenario: Scenario) => Promise<void>, needs?: Needs) => void;
+
+/** A table of an adapter that can do nothing beyond the contract's required part: spread it and switch on what there is. */
+export const minimalCapabilities: Capabilities = {
+  adapter: "own",
+  options: new Set(),
+  tlsOptions: new Set(),
+  startTlsOptions: new Set(),
+  hints: new Set(),
+  cancelsConnect: true,
+  halfClose: true,
+  startTls: false,
+  tlsInTls: false,
+  tlsOverPath: false,
+  seesCloseNotify: false,
+  resumesSessions: false,
+  ref: false,
+  unrefsConnect: false,
+  seesCloseWhilePaused: false,
+  keepsDataBeforeReset: true,
+  resetAfterPauseLooksClean: false,
+  tlsResetLooksClean: false,
+  reportsExpiredWithCa: true,
+  reportsUnreachable: true,
+  reportsBadPassphrase: true,
+  acceptsCommonName: true,
+};
+
+/**
+ * Registers every test of the contract for one adapter.
+ *
+ * @example
+ * ```ts
+ * socketConformance((name, body, needs) => {
+ *   const missing = Object.keys(needs).filter((flag) => !needs[flag]);
+ *   if (missing.length === 0) test(name, body);
+ *   else test.skip(`${name} (needs ${missing.join(", ")})`);
+ * }, { connect: myConnect, capabilities: minimalCapabilities, kinds: new Set(["plain"]), resets: false, listen });
+ * ```
+ */
+export function socketConformance(register: RegisterTest, harness: ConformanceHarness): void {
+  const add: AddTest = (name, body, needs = {}) => {
+    register(name, async () => {
+      const scenario = new Scenario(harness);
+      try {
+        await body(scenario);
+      } catch (error) {
+        // What the test found comes first; what closing finds would only hide it.
+        await scenario.finish().catch(() => {});
+        throw error;
+      }
+      await scenario.finish();
+    }, needs);
+  };
+  openingTests(add, harness);
+  flowTests(add, harness);
+  closingTests(add, harness);
+}

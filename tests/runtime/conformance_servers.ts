@@ -1,0 +1,88 @@
+/**
+ * Peers over node:net for the conformance suite, for every adapter that reaches loopback.
+ *
+ * Owns the servers and what they do to a connection. Knows no adapter.
+ *
+ * @module
+ */
+
+import * as net from "node:net";
+import { adapters } from "../../src/runtime/mod.ts";
+import type { Connect } from "../../src/runtime/socket.ts";
+import { minimalCapabilities } from "../../src/testing.ts";
+import type {
+  ConformanceHarness,
+  ConformanceListener,
+  ConformancePeer,
+  ConformancePeerEvents,
+} from "../../src/testing.ts";
+
+type Accept = (peer: ConformancePeer) => ConformancePeerEvents;
+
+/** All of a harness that has nothing to do with the adapter. */
+export const realServers: Omit<ConformanceHarness, "connect" | "capabilities"> = {
+  kinds: new Set(["plain"]),
+  ports: true,
+  resets: true,
+  listen: async (_kind, accept) => {
+    const { port, close } = await listening(
+      net.createServer({ allowHalfOpen: true }, (raw) => serve(raw, accept)),
+    );
+    return { options: { host: "127.0.0.1", port }, close };
+  },
+  refused: async () => {
+    const { port, close } = await listening(net.createServer());
+    await close();
+    return { host: "127.0.0.1", port };
+  },
+  unknownName: () => Promise.resolve({ host: "nowhere.invalid", port: 80 }),
+};
+
+/** The harness of a native adapter, and whether this runtime has it. */
+export function nativeHarness(name: "deno" | "bun"): { harness: ConformanceHarness; isHere: boolean } {
+  const adapter = adapters().find(({ capabilities }) => capabilities.adapter === name);
+  const unused: Connect = () => {
+    throw new Error(`This runtime has no adapter "${name}"`);
+  };
+  const { connect, capabilities } = adapter ?? { connect: unused, capabilities: minimalCapabilities };
+  return { harness: { ...realServers, connect, capabilities }, isHere: adapter !== undefined };
+}
+
+function serve(socket: net.Socket, accept: Accept): void {
+  const events = accept(peerOf(socket));
+  socket.on("data", (chunk: Uint8Array) => events.onData(chunk));
+  socket.on("end", () => events.onEnd());
+  socket.on("close", () => events.onClose());
+}
+
+function peerOf(socket: net.Socket): ConformancePeer {
+  return {
+    send: (bytes) => void socket.write(bytes),
+    get pendingBytes() {
+      return socket.writableLength;
+    },
+    end: () => void socket.end(),
+    destroy: () => void socket.destroy(),
+    pause: () => void socket.pause(),
+    resume: () => void socket.resume(),
+    reset: () => void socket.resetAndDestroy(),
+  };
+}
+
+async function listening(server: net.Server): Promise<{ port: number; close: ConformanceListener["close"] }> {
+  const open = new Set<net.Socket>();
+  server.on("connection", (socket: net.Socket) => {
+    open.add(socket);
+    socket.on("close", () => open.delete(socket));
+    // What clients do to a connection is what the tests are about.
+    socket.on("error", () => {});
+  });
+  await new Promise<void>((resolve) => server.listen({ port: 0, host: "127.0.0.1", backlog: 511 }, resolve));
+  const { port } = server.address() as net.AddressInfo;
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      for (const socket of open) socket.destroy();
+      server.close(() => resolve());
+    });
+  return { port, close };
+}
