@@ -57,7 +57,8 @@ export const minimalCapabilities: Capabilities = {
   tlsResetLooksClean: false,
   reportsExpiredWithCa: true,
   reportsUnreachable: true,
-  reportsBadPassphrase: true,
+  reportsBadKey: true,
+  choosesTls13Ciphers: true,
   acceptsCommonName: true,
 };
 

@@ -180,6 +180,7 @@ function abortTests(add: AddTest): void {
     client.write("never sent");
     client.destroy();
     check(client.socket.destroyed, "destroyed is false after destroy()");
+    check(client.socket.connecting, "connecting is false before onClose");
     equal(client.socket.pendingBytes, 0, "pendingBytes after destroy()");
     await s.until(() => client.isClosed, "onClose");
     await s.quiet();

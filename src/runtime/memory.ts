@@ -40,7 +40,8 @@ export const memoryCapabilities: Capabilities = {
   tlsResetLooksClean: false,
   reportsExpiredWithCa: true,
   reportsUnreachable: true,
-  reportsBadPassphrase: true,
+  reportsBadKey: true,
+  choosesTls13Ciphers: true,
   acceptsCommonName: true,
 };
 

@@ -71,6 +71,8 @@ export class MemorySocket implements Socket {
   readonly #link: Link;
   #other: MemorySocket | undefined = undefined;
   #state: "connecting" | "open" | "closed" = "connecting";
+  // Also after destroy(), until onClose.
+  #isConnecting = true;
   #isPaused = false;
   #bytesRead = 0;
   #bytesWritten = 0;
@@ -96,7 +98,7 @@ export class MemorySocket implements Socket {
 
   /** True until `onOpen` or `onClose`. */
   get connecting(): boolean {
-    return this.#state === "connecting";
+    return this.#isConnecting;
   }
 
   /** True from `destroy()` or the loss of the connection. */
@@ -163,7 +165,7 @@ export class MemorySocket implements Socket {
     this.#shut();
     if (isAbrupt) this.#send("rst");
     else if (this.#end !== "sent") this.#send("fin");
-    this.#later(0, () => this.handler.onClose(asSocketError(error)));
+    this.#later(0, () => this.#close(asSocketError(error)));
   }
 
   /** Stops `onData`. What else comes, FIN and RST too, waits behind the data. */
@@ -202,7 +204,7 @@ export class MemorySocket implements Socket {
     if (this.#state === "closed") return;
     this.#send("rst");
     this.#shut();
-    this.#later(0, () => this.handler.onClose());
+    this.#later(0, () => this.#close());
   }
 
   /** Resets the connection by itself once `bytes` more bytes were sent: a response cut at any place. */
@@ -215,6 +217,7 @@ export class MemorySocket implements Socket {
   open(): void {
     if (this.#state !== "connecting") return;
     this.#state = "open";
+    this.#isConnecting = false;
     this.#pumpSoon();
     this.#deliverSoon();
     this.handler.onOpen();
@@ -224,6 +227,11 @@ export class MemorySocket implements Socket {
   fail(error?: SocketError): void {
     if (this.#state === "closed") return;
     this.#shut();
+    this.#close(error);
+  }
+
+  #close(error?: SocketError): void {
+    this.#isConnecting = false;
     this.handler.onClose(error);
   }
 
