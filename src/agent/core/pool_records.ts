@@ -29,7 +29,7 @@ export class Slot<C, W> {
   reason: string | undefined = undefined;
   /** When a free connection may no longer be lent, ms. */
   expiresAt: number = Infinity;
-  /** True once the `connect` action has been handed to the sink. */
+  /** True once the sink has been told of its last `connect` or `assign`. */
   isAnnounced = false;
   /** What its connection can be reused for. */
   readonly origin: KeyRecord<C, W>;

@@ -1,0 +1,133 @@
+/**
+ * Who waits for a connection, and to whom the slot of a closing one is promised. Owns the order of arrival and the
+ * counts of tickets; knows maxSockets, because that cap decides which names can take a slot, but opens and closes
+ * nothing.
+ *
+ * @module
+ */
+import { Heap } from "./heap.ts";
+import type { Link } from "./linked_list.ts";
+import { type KeyRecord, type NameRecord, Ticket } from "./pool_records.ts";
+
+/** Tickets by age, under two caps. */
+export class WaitingQueue<C, W> {
+  /** The cap of each name. */
+  maxSockets: number;
+  /** Tickets that no slot is promised to. */
+  waiting = 0;
+  /** Tickets that the slot of a closing connection is promised to. */
+  promised = 0;
+  /** Names that have a waiting ticket and are not full, by its age: the total cap alone stops them. */
+  readonly #ready = new Heap<NameRecord<C, W>>();
+  /** Tickets that any slot will do for, by age. */
+  readonly #due = new Heap<Ticket<C, W>>();
+  #sequence = 0;
+
+  /** Makes an empty queue. */
+  constructor(maxSockets: number) {
+    this.maxSockets = maxSockets;
+  }
+
+  /** The oldest waiting ticket that the total cap alone stops. */
+  get oldestReady(): Ticket<C, W> | undefined {
+    return this.#ready.top?.waiting?.item;
+  }
+
+  /** The oldest ticket that only waits for a slot to come back. */
+  get oldestDue(): Ticket<C, W> | undefined {
+    return this.#due.top;
+  }
+
+  /** The oldest waiting ticket that could have a slot that this name gives up. */
+  oldestFor(group: NameRecord<C, W>): Ticket<C, W> | undefined {
+    const here = group.waiting?.item;
+    const elsewhere = this.oldestReady;
+    if (here === undefined || elsewhere === undefined) return here ?? elsewhere;
+    return here.sequence < elsewhere.sequence ? here : elsewhere;
+  }
+
+  /** Appends a waiting ticket. */
+  add(origin: KeyRecord<C, W>, waiter: W, now: number): Ticket<C, W> {
+    const ticket = new Ticket<C, W>(origin, waiter, this.#sequence++, now);
+    origin.queue.add(ticket.inKey);
+    origin.group.queue.add(ticket.inName);
+    origin.group.waiting ??= ticket.inName;
+    this.waiting++;
+    this.rank(origin.group);
+    return ticket;
+  }
+
+  /** Takes a queued ticket out, and its promise back. */
+  take(ticket: Ticket<C, W>): void {
+    const { group } = ticket.origin;
+    const link = ticket.inName;
+    if (group.blocked === link) group.blocked = nextBlocked(group, link);
+    if (group.waiting === link) group.waiting = link.next;
+    if (ticket.stage === "waiting") {
+      this.waiting--;
+    } else {
+      this.promised--;
+      group.promised--;
+      if (ticket.stage === "due") group.due--;
+      this.#due.remove(ticket);
+    }
+    ticket.stage = "left";
+    group.queue.remove(link);
+    ticket.origin.queue.remove(ticket.inKey);
+    this.rank(group);
+  }
+
+  /** Keeps a name's place among the ready ones; to be called after any change of its slots. */
+  rank(group: NameRecord<C, W>): void {
+    if (group.waiting !== undefined && group.planned < this.maxSockets) {
+      this.#ready.set(group, group.waiting.item.sequence);
+    } else {
+      this.#ready.remove(group);
+    }
+  }
+
+  /** Promises a slot to the oldest ready ticket. */
+  promise(ticket: Ticket<C, W>): void {
+    const { group } = ticket.origin;
+    group.waiting = ticket.inName.next;
+    group.blocked ??= ticket.inName;
+    ticket.stage = "blocked";
+    group.promised++;
+    this.promised++;
+    this.waiting--;
+    this.rank(group);
+    this.admit(group);
+  }
+
+  /** Makes a name's blocked tickets due, as far as its cap has room. */
+  admit(group: NameRecord<C, W>): void {
+    while (group.blocked !== undefined && group.held + group.due < this.maxSockets) {
+      const ticket = group.blocked.item;
+      group.blocked = nextBlocked(group, group.blocked);
+      ticket.stage = "due";
+      group.due++;
+      this.#due.set(ticket, ticket.sequence);
+    }
+  }
+
+  /** Makes all of a name's tickets waiting again. */
+  takePromisesBack(group: NameRecord<C, W>): void {
+    for (let link = group.queue.first; link !== group.waiting; link = link!.next) {
+      this.#due.remove(link!.item);
+      link!.item.stage = "waiting";
+    }
+    group.waiting = group.queue.first;
+    group.blocked = undefined;
+    this.waiting += group.promised;
+    this.promised -= group.promised;
+    group.promised = group.due = 0;
+  }
+}
+
+/** Blocked tickets lie together, before the waiting ones. */
+function nextBlocked<C, W>(
+  group: NameRecord<C, W>,
+  link: Link<Ticket<C, W>>,
+): Link<Ticket<C, W>> | undefined {
+  return link.next === group.waiting ? undefined : link.next;
+}
