@@ -3,6 +3,7 @@
  * passes in silence: a file without tests, a forgotten `.run()`, a hook that throws, an unhandled rejection, sockets
  * left open, a process that does not end.
  */
+import "./defer.ts";
 import process from "node:process";
 import { readdirSync, readlinkSync } from "node:fs";
 import { pathToFileURL } from "node:url";
@@ -25,7 +26,7 @@ interface Outcome {
   problems: string[];
 }
 
-const uvuGlobals = globalThis as { UVU_DEFER?: number; UVU_INDEX?: number; UVU_QUEUE?: SuiteRunner[][] };
+const queue = (globalThis as unknown as { UVU_QUEUE: SuiteRunner[][] }).UVU_QUEUE[0]!;
 const problems: string[] = [];
 const countsSockets = openSockets() !== undefined;
 
@@ -34,10 +35,6 @@ process.on("uncaughtException", (error) => problems.push(`Uncaught exception: ${
 await main(process.argv[2] ?? "");
 
 async function main(file: string): Promise<void> {
-  uvuGlobals.UVU_DEFER = 1;
-  uvuGlobals.UVU_INDEX = 0;
-  const queue: SuiteRunner[] = [];
-  uvuGlobals.UVU_QUEUE = [queue];
   const before = openSockets();
   let passed = 0;
   let ran = 0;
