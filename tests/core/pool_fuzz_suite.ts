@@ -1,6 +1,6 @@
-import { suite } from "uvu";
 import { PoolCore } from "../../src/agent/core/pool.ts";
 import { fuzzPool } from "./pool_fuzz.ts";
+import { suite } from "../harness/suite.ts";
 
 const test = suite("PoolCore under random steps");
 

@@ -1,6 +1,6 @@
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { PoolCore, type PoolLimits, type Slot, type Ticket } from "../../src/agent/core/pool.ts";
+import { suite } from "../harness/suite.ts";
 
 /** A pool whose connections and waiters are strings, with its actions written down as lines. */
 class Bench {
