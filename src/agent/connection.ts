@@ -35,26 +35,33 @@ export interface ConnectionOwner {
   onConnectionSpent(connection: Connection, reason: SpentReason): void;
   /** The socket is gone: once, last. The error is given where no exchange was there to be told. */
   onConnectionClosed(connection: Connection, error: Error | undefined): void;
+  /** The socket belongs to the exchange from here on: a change of protocol, or `control.detach()`. */
+  onConnectionDetached(connection: Connection): void;
 }
 
 type ReadState = "connecting" | "idle" | "head" | "body" | "closed";
+type WriteState = "idle" | "body" | "done";
 
 /** See the file's comment. */
-export class Connection implements SocketHandler, ResponseSink, ExchangeControl {
+export class Connection implements SocketHandler, ResponseSink {
   /** The socket: set by {@linkcode Connection.attach} before any other call. */
   socket!: Socket;
   /** Exchanges started on this connection so far. */
   exchanges = 0;
   readonly #owner: ConnectionOwner;
-  readonly #parser: ResponseParser;
   readonly #keepAliveBufferMs: number;
+  readonly #limits: Partial<ParserLimits> | undefined;
+  #parser: ResponseParser;
+  #hasOwnLimits = false;
   #exchange: Exchange | undefined;
-  #state: ReadState = "connecting";
+  #read: ReadState = "connecting";
+  #write: WriteState = "idle";
   #head: ResponseHead | undefined;
   #framing: BodyFraming | undefined;
   #trailers: HeaderBlock | undefined;
-  /** The parser has called onComplete; acted upon when it has returned and the surplus is known. */
-  #isComplete = false;
+  /** The parser has ended the response one way or the other; acted upon when it has returned and the surplus is known. */
+  #end: "complete" | "upgrade" | undefined;
+  #isDetached = false;
   #isPaused = false;
   /** A copy of what the exchange had not taken of a chunk when it paused. */
   #rest: Uint8Array | undefined;
@@ -65,6 +72,7 @@ export class Connection implements SocketHandler, ResponseSink, ExchangeControl 
   constructor(owner: ConnectionOwner, keepAliveBufferMs: number, limits?: Partial<ParserLimits>) {
     this.#owner = owner;
     this.#keepAliveBufferMs = keepAliveBufferMs;
+    this.#limits = limits;
     this.#parser = new ResponseParser(limits);
   }
 
@@ -77,14 +85,25 @@ export class Connection implements SocketHandler, ResponseSink, ExchangeControl 
   start(exchange: Exchange): void {
     const isReused = this.exchanges++ > 0;
     this.#exchange = exchange;
-    this.#state = "head";
-    this.#parser.start(exchange.method);
-    exchange.onStart(this, isReused);
+    this.#read = "head";
+    this.#write = exchange.hasMore ? "body" : "done";
+    this.#arm(exchange);
+    exchange.onStart(new Control(this, exchange), isReused);
     // onStart may have aborted it.
     if (this.#exchange !== exchange) return;
-    const { head, body } = exchange;
-    this.socket.write(head, body !== undefined);
-    if (body !== undefined) this.socket.write(body);
+    const { head, body, hasMore } = exchange;
+    this.socket.write(head, body !== undefined || hasMore);
+    if (body !== undefined) this.socket.write(body, hasMore);
+  }
+
+  /** Exchanges with limits of their own are few: they get a parser of their own. */
+  #arm(exchange: Exchange): void {
+    const { limits, method, anyStatusConnects } = exchange;
+    if (limits !== undefined || this.#hasOwnLimits) {
+      this.#parser = new ResponseParser({ ...this.#limits, ...limits });
+    }
+    this.#hasOwnLimits = limits !== undefined;
+    this.#parser.start(method, anyStatusConnects === true ? { anyStatusConnects } : undefined);
   }
 
   /** True while `exchange` is under way here. */
@@ -94,7 +113,7 @@ export class Connection implements SocketHandler, ResponseSink, ExchangeControl 
 
   /** Closes at once; the exchange under way fails with `error`, inside this call. */
   abort(error: Error): void {
-    this.#state = "closed";
+    this.#read = "closed";
     this.#parser.reset();
     this.socket.destroy();
     this.#fail(error);
@@ -102,25 +121,45 @@ export class Connection implements SocketHandler, ResponseSink, ExchangeControl 
 
   /** Sends FIN and waits for the peer's; the owner sets the time after which it calls `destroy`. */
   end(): void {
-    this.#state = "closed";
+    this.#read = "closed";
     if (this.#hasPeerEnded) this.socket.destroy();
     else this.socket.end();
   }
 
   /** Closes at once. */
   destroy(): void {
-    this.#state = "closed";
+    this.#read = "closed";
     this.socket.destroy();
   }
 
-  /** {@linkcode ExchangeControl}: the exchange takes body bytes again. */
-  resume(): void {
-    if (!this.#isPaused) return;
+  // What the exchange asks, by its Control.
+
+  /** A piece of the request's body. */
+  writeBody(exchange: Exchange, chunk: Uint8Array, more: boolean): boolean {
+    if (this.#exchange !== exchange || this.#write !== "body") return true;
+    return this.socket.write(chunk, more);
+  }
+
+  /** The request's body is complete. */
+  endBody(exchange: Exchange): void {
+    if (this.#exchange === exchange) this.#write = "done";
+  }
+
+  /** The connection leaves the pool. */
+  detach(exchange: Exchange): void {
+    if (this.#exchange !== exchange || this.#isDetached) return;
+    this.#isDetached = true;
+    this.#owner.onConnectionDetached(this);
+  }
+
+  /** The exchange takes body bytes again. */
+  resume(exchange: Exchange): void {
+    if (!this.#isPaused || this.#exchange !== exchange) return;
     this.#isPaused = false;
     const rest = this.#rest;
     this.#rest = undefined;
     if (rest !== undefined) this.#feed(rest);
-    if (this.#isPaused || this.#state !== "body") return;
+    if (this.#isPaused || this.#exchange !== exchange) return;
     if (this.#hasPeerEnded) this.#finish(this.#isEndAuthenticated);
     else this.socket.resume();
   }
@@ -129,13 +168,13 @@ export class Connection implements SocketHandler, ResponseSink, ExchangeControl 
 
   /** The socket is ready. */
   onOpen(): void {
-    this.#state = "idle";
+    this.#read = "idle";
     this.#owner.onConnectionOpen(this);
   }
 
   /** Bytes came. */
   onData(chunk: Uint8Array): void {
-    if (this.#isPaused) this.#rest = this.#rest === undefined ? chunk.slice() : joined(this.#rest, chunk);
+    if (this.#isPaused) this.#rest = this.#rest === undefined ? copied(chunk, 0) : joined(this.#rest, chunk);
     else this.#feed(chunk);
   }
 
@@ -146,13 +185,15 @@ export class Connection implements SocketHandler, ResponseSink, ExchangeControl 
     if (!this.#isPaused) this.#finish(this.#isEndAuthenticated);
   }
 
-  /** Nothing waits for it: a body goes out in one write. */
-  onDrain(): void {}
+  /** All bytes have gone to the system. */
+  onDrain(): void {
+    if (this.#write === "body") this.#exchange?.onDrain?.();
+  }
 
   /** The socket is gone. */
   onClose(error?: Error): void {
     const exchange = this.#exchange;
-    this.#state = "closed";
+    this.#read = "closed";
     this.#isPaused = false;
     this.#fail(error ?? new ConnectionClosedError(closedMessage(this.#head)));
     this.#owner.onConnectionClosed(this, exchange === undefined ? error : undefined);
@@ -167,7 +208,7 @@ export class Connection implements SocketHandler, ResponseSink, ExchangeControl 
 
   /** The final response's head. */
   onHead(head: ResponseHead, framing: BodyFraming): void {
-    this.#state = "body";
+    this.#read = "body";
     this.#head = head;
     this.#framing = framing;
     this.#exchange?.onHead(head, framing);
@@ -184,37 +225,43 @@ export class Connection implements SocketHandler, ResponseSink, ExchangeControl 
 
   /** The response is complete. */
   onComplete(trailers: HeaderBlock | undefined): void {
-    this.#isComplete = true;
+    this.#end = "complete";
     this.#trailers = trailers;
   }
 
-  /** 101 or a 2xx to CONNECT: a protocol that nobody here asked for. */
-  onUpgrade(_head: ResponseHead): void {
-    this.abort(new ProtocolError("HPE_INVALID_CONSTANT", { reason: "Unexpected change of protocol" }));
+  /** 101 or a 2xx to CONNECT. */
+  onUpgrade(head: ResponseHead): void {
+    this.#end = "upgrade";
+    this.#head = head;
   }
 
   #feed(chunk: Uint8Array): void {
-    if (this.#state !== "head" && this.#state !== "body") return this.#discard();
+    const exchange = this.#exchange;
+    if (exchange === undefined) return this.#discard();
     let consumed: number;
     try {
       consumed = this.#parser.parse(chunk, this);
     } catch (error) {
       return this.abort(error as Error);
     }
-    if (this.#isComplete) return this.#complete(consumed === chunk.length);
-    if (!this.#isPaused || this.#exchange === undefined) return;
-    if (consumed < chunk.length) this.#rest = chunk.slice(consumed);
+    // A call of the sink may have aborted it.
+    if (this.#exchange !== exchange) return;
+    if (this.#end === "complete") return this.#complete(exchange, consumed === chunk.length);
+    if (this.#end === "upgrade") return this.#handOver(exchange, copied(chunk, consumed));
+    if (!this.#isPaused) return;
+    if (consumed < chunk.length) this.#rest = copied(chunk, consumed);
     this.socket.pause();
   }
 
   /** Bytes that nobody asked for: they came while idle, or behind the end of what was asked for. */
   #discard(): void {
-    if (this.#state === "idle") this.destroy();
+    if (this.#read === "idle") this.destroy();
   }
 
   /** The end of the stream, with nothing held back. */
   #finish(isAuthenticated: boolean): void {
-    if (this.#exchange === undefined) return this.destroy();
+    const exchange = this.#exchange;
+    if (exchange === undefined) return this.destroy();
     if (!isAuthenticated && this.#framing?.kind === "close") {
       return this.abort(
         new ConnectionClosedError("TLS ended without close_notify, so the body may be cut short"),
@@ -225,24 +272,29 @@ export class Connection implements SocketHandler, ResponseSink, ExchangeControl 
     } catch (error) {
       return this.abort(new ConnectionClosedError(closedMessage(this.#head), { cause: error }));
     }
-    if (this.#isComplete) this.#complete(true);
+    if (this.#end === "complete") this.#complete(exchange, true);
   }
 
   /** The response is complete: the connection goes to its owner first, so that whoever asks next finds it. */
-  #complete(isExact: boolean): void {
-    const exchange = this.#exchange!;
+  #complete(exchange: Exchange, isExact: boolean): void {
     const trailers = this.#trailers;
     const spent = this.#spentReason(isExact);
     const verdict = spent === undefined ? this.#verdict(exchange) : undefined;
     this.#exchange = undefined;
-    this.#head = this.#framing = this.#trailers = undefined;
-    this.#isComplete = false;
+    this.#head =
+      this.#framing =
+      this.#trailers =
+      this.#end =
+        undefined;
+    this.#write = "idle";
     if (this.#isPaused) this.#unpause();
-    if (verdict?.reusable === true) {
-      this.#state = "idle";
+    if (this.#isDetached) {
+      this.end();
+    } else if (verdict?.reusable === true) {
+      this.#read = "idle";
       this.#owner.onConnectionIdle(this, verdict);
     } else {
-      this.#state = "closed";
+      this.#read = "closed";
       this.#owner.onConnectionSpent(this, spent ?? verdict?.reason ?? "aborted");
     }
     exchange.onComplete(trailers);
@@ -254,10 +306,24 @@ export class Connection implements SocketHandler, ResponseSink, ExchangeControl 
     this.socket.resume();
   }
 
+  /** The socket changes its protocol and its master. */
+  #handOver(exchange: Exchange, rest: Uint8Array): void {
+    if (exchange.onUpgrade === undefined) {
+      return this.abort(
+        new ProtocolError("HPE_INVALID_CONSTANT", { reason: "Unexpected change of protocol" }),
+      );
+    }
+    this.detach(exchange);
+    this.#exchange = undefined;
+    this.#read = "closed";
+    this.socket.pause();
+    exchange.onUpgrade(this.#head!, this.socket, rest);
+  }
+
   #spentReason(isExact: boolean): SpentReason | undefined {
     if (this.#hasPeerEnded || this.socket.destroyed) return "peer-closed";
     if (!isExact) return "surplus-bytes";
-    return this.socket.pendingBytes > 0 ? "request-unfinished" : undefined;
+    return this.#write !== "done" || this.socket.pendingBytes > 0 ? "request-unfinished" : undefined;
   }
 
   #verdict(exchange: Exchange): KeepAliveVerdict {
@@ -278,10 +344,58 @@ export class Connection implements SocketHandler, ResponseSink, ExchangeControl 
   }
 }
 
+/** One exchange's hold on its connection, which ends with the exchange: a late write never reaches another's request. */
+class Control implements ExchangeControl {
+  readonly #connection: Connection;
+  readonly #exchange: Exchange;
+  readonly #writtenBefore: number;
+  readonly #readBefore: number;
+
+  constructor(connection: Connection, exchange: Exchange) {
+    this.#connection = connection;
+    this.#exchange = exchange;
+    this.#writtenBefore = connection.socket.bytesWritten;
+    this.#readBefore = connection.socket.bytesRead;
+  }
+
+  get socket(): Socket {
+    return this.#connection.socket;
+  }
+
+  get bytesWritten(): number {
+    return this.socket.bytesWritten - this.#writtenBefore;
+  }
+
+  get bytesRead(): number {
+    return this.socket.bytesRead - this.#readBefore;
+  }
+
+  write(chunk: Uint8Array, more = false): boolean {
+    return this.#connection.writeBody(this.#exchange, chunk, more);
+  }
+
+  end(): void {
+    this.#connection.endBody(this.#exchange);
+  }
+
+  resume(): void {
+    this.#connection.resume(this.#exchange);
+  }
+
+  detach(): void {
+    this.#connection.detach(this.#exchange);
+  }
+}
+
 function closedMessage(head: ResponseHead | undefined): string {
   return head === undefined
     ? "The server closed the connection without a response"
     : "The server closed the connection before the response was complete";
+}
+
+/** What is left of a chunk, as bytes of our own. Not slice(): a Buffer's shares its memory. */
+function copied(chunk: Uint8Array, from: number): Uint8Array {
+  return new Uint8Array(chunk.subarray(from));
 }
 
 function joined(a: Uint8Array, b: Uint8Array): Uint8Array {

@@ -225,8 +225,15 @@ class PooledConnection implements ConnectionOwner {
     this.#pool.drain();
   }
 
-  onConnectionSpent(_connection: Connection, reason: SpentReason): void {
+  onConnectionSpent(connection: Connection, reason: SpentReason): void {
     this.#pool.core.close(this.slot, reason);
+    // The rest of an upload whose answer is here already: nobody wants it sent.
+    if (reason === "request-unfinished") connection.destroy();
+    this.#pool.drain();
+  }
+
+  onConnectionDetached(): void {
+    this.#pool.forget(this);
     this.#pool.drain();
   }
 

@@ -5,37 +5,63 @@
  */
 import type { BodyFraming } from "./core/framing.ts";
 import type { HeaderBlock } from "./core/headers.ts";
-import type { ResponseHead } from "./core/response_parser.ts";
-import type { ConnectOptions } from "../runtime/socket.ts";
+import type { ParserLimits, ResponseHead } from "./core/response_parser.ts";
+import type { ConnectOptions, Socket } from "../runtime/socket.ts";
 
-/** One request and what it wants told. Each call happens at most once, but for `onInformational` and `onBody`. */
+/** One request and what it wants told. Each call happens at most once, but for `onInformational`, `onBody` and `onDrain`. */
 export interface Exchange {
   /** Decides with the status whether the response has a body (RFC 9112 section 6.3). */
   readonly method: string;
   /** The request's head, with a small body behind it: one write. */
   readonly head: Uint8Array;
-  /** What of the body did not go with the head; undefined: nothing. */
+  /** What is known of the body and did not go with the head; undefined: nothing. */
   readonly body: Uint8Array | undefined;
+  /** More of the body follows, by `control.write()`, until `control.end()`. */
+  readonly hasMore: boolean;
   /** The request says `Connection: close`, so the connection is never reused (RFC 9112 section 9.6). */
   readonly isLast: boolean;
+  /** What differs from the connection's parser limits, for this response alone. */
+  readonly limits?: Partial<ParserLimits> | undefined;
+  /** CONNECT alone: a final response of any status hands the connection over, as Node's 'connect' has it. Default: 2xx. */
+  readonly anyStatusConnects?: boolean | undefined;
   /** A connection was found; `head` is written right after. */
   onStart(control: ExchangeControl, isReused: boolean): void;
+  /** `control.write()` returned false and all bytes have gone to the system since. */
+  onDrain?(): void;
   /** A 1xx response other than 101. */
   onInformational(head: ResponseHead): void;
   /** The final response's head. */
   onHead(head: ResponseHead, framing: BodyFraming): void;
   /** A piece of the body, lent for the call. False: no more until `control.resume()`. */
   onBody(chunk: Uint8Array): boolean;
-  /** The response is complete; nothing follows. */
+  /** The response is complete; nothing follows. Where `control.end()` was not called, the rest of the upload is not wanted. */
   onComplete(trailers: HeaderBlock | undefined): void;
+  /**
+   * 101, or a 2xx to CONNECT: the socket is the exchange's, which sets its handler before this call returns; the socket is
+   * paused, `rest` is what came behind the head. Nothing follows. Without this method the change of protocol is an
+   * error.
+   */
+  onUpgrade?(head: ResponseHead, socket: Socket, rest: Uint8Array): void;
   /** The exchange failed; nothing follows. Never called inside `dispatch`, and inside `abort` by that call alone. */
   onError(error: Error): void;
 }
 
-/** What a running exchange asks of its connection. */
+/** What a running exchange asks of its connection. Does nothing once the exchange has ended. */
 export interface ExchangeControl {
+  /** The connection's socket: its facts and its options. Writing, ending and its handler are the connection's. */
+  readonly socket: Socket;
+  /** Bytes of this exchange given to the socket. */
+  readonly bytesWritten: number;
+  /** Bytes received since this exchange began. */
+  readonly bytesRead: number;
+  /** Sends a piece of the body; false: wait for `onDrain`. The bytes are the socket's until then. */
+  write(chunk: Uint8Array, more?: boolean): boolean;
+  /** The request's body is complete. */
+  end(): void;
   /** Goes on after `onBody` returned false. */
   resume(): void;
+  /** Takes the connection out of the pool: it is not reused after this exchange, and its slot is free at once. */
+  detach(): void;
 }
 
 /** Where an exchange goes. Equal endpoints are one object, so that what is derived from one is derived once. */
@@ -48,7 +74,7 @@ export interface Endpoint {
   readonly connect: ConnectOptions;
 }
 
-/** Takes exchanges; the Agent is one. */
+/** Takes exchanges; the Agent's pool is one. */
 export interface Dispatcher {
   /** True where requests ask the server to keep the connection; false: they say `Connection: close`. */
   readonly isPersistent: boolean;

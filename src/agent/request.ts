@@ -117,6 +117,7 @@ class LeanExchange implements Exchange {
   readonly head: Uint8Array;
   readonly body: Uint8Array | undefined;
   readonly isLast: boolean;
+  readonly hasMore = false;
   /** Settles with the head, or with what kept it from coming. */
   readonly response: Promise<AgentResponse>;
   readonly #signal: AbortSignal | undefined;

@@ -1,7 +1,7 @@
 import * as assert from "uvu/assert";
 import { suite } from "../harness/suite.ts";
 import { type Answer, codeOf, fixture, ok, outcome } from "./memory_origin.ts";
-import type { Agent } from "@holdfast/agent";
+import { Agent } from "@holdfast/agent";
 
 const test = suite("Agent's pool");
 
@@ -206,7 +206,9 @@ test("destroy() fails what is queued, connecting and under way, and leaves the a
   const settled = Promise.allSettled([...all, body.text()]);
   await clock.settle();
   agent.destroy();
-  const codes = (await settled).map((result) => result.status === "rejected" ? result.reason.code : result.status);
+  const codes = (await settled).map((result) =>
+    result.status === "rejected" ? result.reason.code : result.status
+  );
   assert.equal(codes, Array(4).fill("ERR_AGENT_DESTROYED"));
   await clock.settle();
   assert.equal([network.sockets.size, clock.pending], [0, 0]);
@@ -230,8 +232,12 @@ test("a Connect that throws fails the request and gives the slot back", async ()
 });
 
 test("http: and https: of one host and port do not share connections", async () => {
-  const { agent, network, serve } = fixture();
+  const { network, serve } = fixture();
   serve("a", answerAtOnce);
+  const agent = new Agent({
+    keepAlive: true,
+    runtime: ({ host, port }, handler) => network.connect({ host, port }, handler),
+  });
   await get(agent, "http://a:443/");
   assert.is(await get(agent, "https://a/"), false);
   assert.is(network.connects, 2);
