@@ -109,6 +109,7 @@ export const bunCapabilities: Capabilities = {
   tlsResetLooksClean: false,
   reportsExpiredWithCa: true,
   reportsUnreachable: false,
+  reportsLocalAddress: true,
   reportsBadKey: true,
   choosesTls13Ciphers: false,
   acceptsCommonName: true,

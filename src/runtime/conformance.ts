@@ -57,6 +57,7 @@ export const minimalCapabilities: Capabilities = {
   tlsResetLooksClean: false,
   reportsExpiredWithCa: true,
   reportsUnreachable: true,
+  reportsLocalAddress: true,
   reportsBadKey: true,
   choosesTls13Ciphers: true,
   acceptsCommonName: true,

@@ -117,6 +117,7 @@ export const denoCapabilities: Capabilities = {
   tlsResetLooksClean: false,
   reportsExpiredWithCa: true,
   reportsUnreachable: true,
+  reportsLocalAddress: true,
   reportsBadKey: true,
   choosesTls13Ciphers: false,
   // rustls reads the subject alternative names only.

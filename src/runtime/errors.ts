@@ -62,8 +62,8 @@ export interface FailureContext {
 export function fromNodeError(error: unknown, context: FailureContext): SocketError {
   if (error instanceof SocketError) return error;
   const facts = (typeof error === "object" && error !== null ? error : {}) as NodeErrorFacts;
-  const code = typeof facts.code === "string" ? facts.code : "ERR_SOCKET_FAILED";
-  return new SocketError(messageOf(error, facts, code), {
+  const code = nodeCode(facts, context.phase);
+  return new SocketError(messageOf(facts, code), {
     code,
     phase: phaseOf(facts, context.phase),
     syscall: typeof facts.syscall === "string" ? facts.syscall : undefined,
@@ -75,6 +75,7 @@ export function fromNodeError(error: unknown, context: FailureContext): SocketEr
 
 /** The members of Node's system errors and of the AggregateError that a race of addresses fails with. */
 interface NodeErrorFacts {
+  readonly name?: unknown;
   readonly code?: unknown;
   readonly syscall?: unknown;
   readonly address?: unknown;
@@ -87,11 +88,28 @@ function phaseOf(facts: NodeErrorFacts, phase: SocketPhase): SocketPhase {
   return phase === "connect" && facts.syscall === "getaddrinfo" ? "lookup" : phase;
 }
 
+// One name for one fault. OpenSSL 3.5, in Node 26, renamed its alert reasons; BoringSSL, in Bun, has others again.
+const nodeAliases: readonly (readonly [RegExp, string])[] = [
+  [/^ERR_SSL_SSL\/TLS_ALERT_/, "ERR_SSL_SSLV3_ALERT_"],
+  [/^ERR_SSL_TLSV1_ALERT_CERTIFICATE_REQUIRED$/, "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED"],
+];
+
+// DOMException has a number there, and a user's checkServerIdentity may return an Error without a code.
+function nodeCode({ code, name }: NodeErrorFacts, phase: SocketPhase): string {
+  if (typeof code === "string") {
+    const alias = nodeAliases.find(([pattern]) => pattern.test(code));
+    return alias === undefined ? code : code.replace(alias[0], alias[1]);
+  }
+  if (name === "AbortError") return "ABORT_ERR";
+  if (name === "TimeoutError") return "ETIMEDOUT";
+  return phase === "tls" ? "EPROTO" : "ECONNABORTED";
+}
+
 // net's AggregateError has a code and an empty message (measured on Node 20 and 24).
-function messageOf(error: unknown, facts: NodeErrorFacts, code: string): string {
+function messageOf(facts: NodeErrorFacts, code: string): string {
   if (typeof facts.message === "string" && facts.message !== "") return facts.message;
   const messages = (facts.errors ?? []).map((each) => each instanceof Error ? each.message : String(each));
-  return messages.length > 0 ? messages.join("; ") : code === "ERR_SOCKET_FAILED" ? String(error) : code;
+  return messages.length > 0 ? messages.join("; ") : code;
 }
 
 /** A caller's fault, thrown at once: a TypeError or RangeError with Node's `code`. */

@@ -40,6 +40,7 @@ export const memoryCapabilities: Capabilities = {
   tlsResetLooksClean: false,
   reportsExpiredWithCa: true,
   reportsUnreachable: true,
+  reportsLocalAddress: true,
   reportsBadKey: true,
   choosesTls13Ciphers: true,
   acceptsCommonName: true,

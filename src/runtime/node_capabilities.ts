@@ -51,6 +51,7 @@ function tableOf(host: Host): Capabilities {
     tlsResetLooksClean: host === "deno",
     reportsExpiredWithCa: host !== "deno",
     reportsUnreachable: host !== "bun",
+    reportsLocalAddress: host !== "deno",
     reportsBadKey: host !== "deno",
     choosesTls13Ciphers: host === "node",
     acceptsCommonName: true,

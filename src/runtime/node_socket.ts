@@ -132,7 +132,12 @@ export class NodeSocket implements Socket {
     if (readStyle === "readable") stream.on("readable", this.#onReadable);
     // What happened before is not told by events any more.
     if (stream.readableEnded) this.#endWaits = true;
-    if (stream.destroyed) queueMicrotask(this.#onStreamClose);
+    if (stream.closed) queueMicrotask(() => this.#closedBefore());
+  }
+
+  #closedBefore(): void {
+    if (this.#stream.errored) this.fail(this.#stream.errored);
+    this.#onStreamClose();
   }
 
   /** The connection is ready and verified: early writes go out, then `onOpen` is told. */
@@ -148,7 +153,7 @@ export class NodeSocket implements Socket {
 
   /** Ends the socket with its first error; what follows is that error's consequence. */
   fail(error: unknown): void {
-    if (this.#abandoned) return;
+    if (this.#abandoned || this.#closed) return;
     this.#gone = true;
     this.#error ??= this.#socketError(error);
     this.#stream.destroy();

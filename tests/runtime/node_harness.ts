@@ -8,7 +8,7 @@
 import * as net from "node:net";
 import * as tls from "node:tls";
 import type { SocketError } from "../../src/runtime/errors.ts";
-import type { SocketHandler } from "../../src/runtime/socket.ts";
+import type { Socket, SocketHandler } from "../../src/runtime/socket.ts";
 
 /** A SocketHandler that keeps a log: `open`, `data 3`, `end`, `drain`, `close`, `close ECONNRESET`. */
 export class Recorder implements SocketHandler {
@@ -18,7 +18,10 @@ export class Recorder implements SocketHandler {
   readonly opened: Promise<void>;
   readonly ended: Promise<void>;
   readonly closed: Promise<SocketError | undefined>;
+  /** Called by each `onData`, before it is written down. */
   dataHook: ((chunk: Uint8Array) => void) | undefined;
+  /** Above 0 while a call to the socket runs. */
+  callDepth = 0;
   #waiters: { test: () => boolean; resolve: () => void }[] = [];
   #isClosed = false;
 
@@ -30,7 +33,12 @@ export class Recorder implements SocketHandler {
 
   /** The bytes so far, as Latin-1 text. */
   get text(): string {
-    return this.chunks.map((chunk) => String.fromCharCode(...chunk)).join("");
+    return this.chunks.map((chunk) => new TextDecoder("latin1").decode(chunk)).join("");
+  }
+
+  /** Number of bytes so far. */
+  get length(): number {
+    return this.chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   }
 
   /** Settles when `test` holds after some event. */
@@ -69,13 +77,35 @@ export class Recorder implements SocketHandler {
   }
 
   #note(event: string): void {
-    this.log.push(event);
+    this.log.push(this.callDepth > 0 ? `INSIDE ${event}` : event);
     this.#waiters = this.#waiters.filter((waiter) => {
       if (!waiter.test()) return true;
       waiter.resolve();
       return false;
     });
   }
+}
+
+/**
+ * The socket with each call marked, so that `seen` can tell a callback inside a call: it notes `INSIDE`. Members that are no
+ * function pass through.
+ */
+export function watched(socket: Socket, seen: Recorder): Socket {
+  return new Proxy(socket, {
+    get(target, name): unknown {
+      const value: unknown = Reflect.get(target, name, target);
+      if (typeof value !== "function") return value;
+      return (...args: unknown[]): unknown => {
+        seen.callDepth++;
+        try {
+          return Reflect.apply(value, target, args);
+        } finally {
+          seen.callDepth--;
+        }
+      };
+    },
+    set: (target, name, value) => Reflect.set(target, name, value, target),
+  });
 }
 
 /** A listening server and what it needs to be closed whole. */
@@ -142,4 +172,28 @@ export function listenTls(
 /** The text as bytes, one a character. */
 export function bytes(text: string): Uint8Array {
   return Uint8Array.from(text, (character) => character.charCodeAt(0));
+}
+
+/** `length` bytes that are different for each seed and at each place. */
+export function pattern(seed: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  for (let index = 0; index < length; index++) bytes[index] = (seed * 31 + index * 7 + (index >> 8)) & 0xff;
+  return bytes;
+}
+
+/** The index of the first byte that is not the pattern's, or -1. */
+export function firstDifference(seed: number, chunks: readonly Uint8Array[]): number {
+  let index = 0;
+  for (const chunk of chunks) {
+    for (const byte of chunk) {
+      if (byte !== ((seed * 31 + index * 7 + (index >> 8)) & 0xff)) return index;
+      index++;
+    }
+  }
+  return -1;
+}
+
+/** One turn of the event loop and a little more: enough for what is in the kernel of loopback to come up. */
+export function settle(ms: number = 20): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
