@@ -14,6 +14,7 @@ import { flowTests } from "./conformance_flow.ts";
 import { openingTests } from "./conformance_opening.ts";
 import { Scenario } from "./conformance_scenario.ts";
 import type { ConformanceHarness } from "./conformance_scenario.ts";
+import { tlsTests } from "./conformance_tls.ts";
 import type { Capabilities } from "./socket.ts";
 
 export { ConformanceFailure } from "./conformance_scenario.ts";
@@ -92,4 +93,5 @@ export function socketConformance(register: RegisterTest, harness: ConformanceHa
   openingTests(add, harness);
   flowTests(add, harness);
   closingTests(add, harness);
+  if (harness.capabilities.tlsOptions.size > 0) tlsTests(add, harness);
 }

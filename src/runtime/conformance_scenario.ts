@@ -11,7 +11,7 @@
 
 import { systemClock } from "../clock.ts";
 import type { SocketError } from "./errors.ts";
-import type { Capabilities, Connect, ConnectOptions, Socket, SocketHandler } from "./socket.ts";
+import type { Capabilities, Connect, ConnectOptions, Socket, SocketHandler, TlsOptions } from "./socket.ts";
 
 /** How long a test waits for an event, ms: far more than loopback takes. */
 const DEADLINE_MS = 10_000;
@@ -111,6 +111,10 @@ export interface ConformanceHarness {
   refused?(): Promise<ConnectOptions>;
   /** Options of a connect to a name that does not exist; undefined where the transport knows no names. */
   unknownName?(): Promise<ConnectOptions>;
+  /** A client certificate that the peer `tlsClientCertificate` takes. */
+  readonly clientCertificate?: TlsOptions;
+  /** The name in the certificate of the peer `tlsWrongHost`; default "elsewhere.test". */
+  readonly otherName?: string;
   /** Resolves when nothing is under way any more; default: 30 ms later. */
   quiet?(): Promise<void>;
 }
@@ -436,8 +440,13 @@ export class Scenario {
 
   /** Dials. */
   connect(options: ConnectOptions, hooks: Hooks = {}): Client {
+    return this.adopt(hooks, (handler) => this.harness.connect(options, handler));
+  }
+
+  /** A client over a socket that another one turns into: `startTls`. */
+  adopt(hooks: Hooks, start: (handler: SocketHandler) => Socket): Client {
     const client = new Client(this, hooks);
-    client.socket = this.guard(() => this.harness.connect(options, client));
+    client.socket = this.guard(() => start(client));
     this.#clients.push(client);
     return client;
   }

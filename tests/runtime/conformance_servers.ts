@@ -7,6 +7,8 @@
  */
 
 import * as net from "node:net";
+import { ca, client } from "../certs/certs.ts";
+import { listenTls } from "./conformance_tls_servers.ts";
 import { adapters } from "../../src/runtime/mod.ts";
 import type { Connect } from "../../src/runtime/socket.ts";
 import { minimalCapabilities } from "../../src/testing.ts";
@@ -15,20 +17,37 @@ import type {
   ConformanceListener,
   ConformancePeer,
   ConformancePeerEvents,
+  PeerKind,
 } from "../../src/testing.ts";
 
-type Accept = (peer: ConformancePeer) => ConformancePeerEvents;
+/** Called for each connection. */
+export type Accept = (peer: ConformancePeer) => ConformancePeerEvents;
 
 /** All of a harness that has nothing to do with the adapter. */
 export const realServers: Omit<ConformanceHarness, "connect" | "capabilities"> = {
-  kinds: new Set(["plain"]),
+  kinds: new Set<PeerKind>([
+    ...["plain", "silent", "notTls", "tls", "tunnel"] as const,
+    ...[
+      "tlsWrongHost",
+      "tlsExpired",
+      "tlsSelfSigned",
+      "tlsUnknownAuthority",
+      "tlsClientCertificate",
+    ] as const,
+  ]),
   ports: true,
   resets: true,
-  listen: async (_kind, accept) => {
-    const { port, close } = await listening(
-      net.createServer({ allowHalfOpen: true }, (raw) => serve(raw, accept)),
-    );
-    return { options: { host: "127.0.0.1", port }, close };
+  clientCertificate: client,
+  listen: async (kind, accept, cut) => {
+    if (kind !== "plain" && kind !== "silent" && kind !== "notTls") return await listenTls(kind, accept, cut);
+    const { port, close } = await listening(net.createServer({ allowHalfOpen: true }, (socket) => {
+      serve(socket, accept, peerOf(socket));
+      if (kind === "notTls") socket.once("data", () => void socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
+    }));
+    return {
+      options: kind === "plain" ? { host: "127.0.0.1", port } : { host: "localhost", port, tls: { ca } },
+      close,
+    };
   },
   refused: async () => {
     const { port, close } = await listening(net.createServer());
@@ -48,14 +67,16 @@ export function nativeHarness(name: "deno" | "bun"): { harness: ConformanceHarne
   return { harness: { ...realServers, connect, capabilities }, isHere: adapter !== undefined };
 }
 
-function serve(socket: net.Socket, accept: Accept): void {
-  const events = accept(peerOf(socket));
+/** Tells the suite of a connection. */
+export function serve(socket: net.Socket, accept: Accept, peer: ConformancePeer): void {
+  const events = accept(peer);
   socket.on("data", (chunk: Uint8Array) => events.onData(chunk));
   socket.on("end", () => events.onEnd());
   socket.on("close", () => events.onClose());
 }
 
-function peerOf(socket: net.Socket): ConformancePeer {
+/** A connection as the suite wants it. */
+export function peerOf(socket: net.Socket): ConformancePeer {
   return {
     send: (bytes) => void socket.write(bytes),
     get pendingBytes() {
@@ -69,7 +90,10 @@ function peerOf(socket: net.Socket): ConformancePeer {
   };
 }
 
-async function listening(server: net.Server): Promise<{ port: number; close: ConformanceListener["close"] }> {
+/** Listens on a free port of loopback. */
+export async function listening(
+  server: net.Server,
+): Promise<{ port: number; close: ConformanceListener["close"] }> {
   const open = new Set<net.Socket>();
   server.on("connection", (socket: net.Socket) => {
     open.add(socket);
