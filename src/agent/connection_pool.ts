@@ -13,7 +13,7 @@ import { Connection, type ConnectionOwner, type SpentReason } from "./connection
 import { AgentDestroyedError, ConnectionClosedError, PoolError } from "./core/errors.ts";
 import type { KeepAliveVerdict } from "./core/keep_alive.ts";
 import { PoolCore, type PoolErrorCode, type PoolSink, type Slot, type Ticket } from "./core/pool.ts";
-import type { Dispatched, Dispatcher, Endpoint, Exchange } from "./exchange.ts";
+import type { Dispatched, Dispatcher, DispatchOptions, Endpoint, Exchange } from "./exchange.ts";
 import type { AgentSettings } from "./options.ts";
 import type { Connect } from "../runtime/socket.ts";
 import type { Clock, Timer } from "../clock.ts";
@@ -50,9 +50,10 @@ export class ConnectionPool implements Dispatcher, PoolSink<PooledConnection, Wa
   }
 
   /** Takes an exchange: a free connection, a new one, or a place in the queue. */
-  dispatch(exchange: Exchange, endpoint: Endpoint): Dispatched {
+  dispatch(exchange: Exchange, endpoint: Endpoint, options?: DispatchOptions): Dispatched {
     const waiter = new Waiter(this, exchange, endpoint);
-    waiter.ticket = this.core.acquire(waiter, endpoint.name, endpoint.key, this.clock.now());
+    const { name, key } = endpoint;
+    waiter.ticket = this.core.acquire(waiter, name, key, this.clock.now(), options?.fresh === true);
     this.drain();
     return waiter;
   }

@@ -74,12 +74,18 @@ export interface Endpoint {
   readonly connect: ConnectOptions;
 }
 
+/** What a {@linkcode Dispatcher} is asked beyond the exchange. */
+export interface DispatchOptions {
+  /** Never on a connection that has served before: a retry's (RFC 9110 section 9.2.2: what closed one kept connection may have closed all). */
+  readonly fresh?: boolean | undefined;
+}
+
 /** Takes exchanges; the Agent's pool is one. */
 export interface Dispatcher {
   /** True where requests ask the server to keep the connection; false: they say `Connection: close`. */
   readonly isPersistent: boolean;
   /** Takes an exchange; all that becomes of it is told to the exchange, after this call. */
-  dispatch(exchange: Exchange, endpoint: Endpoint): Dispatched;
+  dispatch(exchange: Exchange, endpoint: Endpoint, options?: DispatchOptions): Dispatched;
 }
 
 /** A taken exchange. */

@@ -2,6 +2,9 @@ import * as assert from "uvu/assert";
 import { suite } from "../harness/suite.ts";
 import { type Answer, codeOf, fixture, ok, outcome } from "./memory_origin.ts";
 import { Agent } from "@holdfast/agent";
+import { ConnectionPool } from "../../src/agent/connection_pool.ts";
+import { endpointOf, readAgentOptions } from "../../src/agent/options.ts";
+import { request } from "../../src/agent/request.ts";
 
 const test = suite("Agent's pool");
 
@@ -242,6 +245,35 @@ test("http: and https: of one host and port do not share connections", async () 
   assert.is(await get(agent, "https://a/"), false);
   assert.is(network.connects, 2);
   agent.destroy();
+});
+
+test("dispatch() with fresh: true never uses a connection that has served", async () => {
+  const { clock, network, serve } = fixture();
+  serve("a", answerAtOnce);
+  const settings = readAgentOptions({ keepAlive: true, maxSockets: 2 });
+  const pool = new ConnectionPool(settings, network.connect, clock);
+  const target = {
+    endpoint: endpointOf(new URL("http://a/"), settings),
+    host: "a",
+    path: "/",
+    authorization: undefined,
+  };
+  const fresh: typeof pool = Object.create(pool, {
+    isPersistent: { value: true },
+    dispatch: {
+      value: (...args: Parameters<typeof pool.dispatch>) => pool.dispatch(args[0], args[1], { fresh: true }),
+    },
+  });
+  const reused: boolean[] = [];
+  for (const dispatcher of [pool, pool, fresh, fresh, pool]) {
+    const { body, reusedSocket } = await request(dispatcher, target);
+    await body.dump();
+    reused.push(reusedSocket);
+  }
+  assert.equal(reused, [false, true, false, false, true]);
+  assert.is(network.connects, 3);
+  pool.destroy();
+  await clock.settle();
 });
 
 test.run();

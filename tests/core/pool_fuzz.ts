@@ -92,6 +92,8 @@ class Episode {
   readonly #keysPerName: number;
   /** Waiters who have asked and have not been answered. */
   readonly #unanswered = new Set<number>();
+  /** Waiters who may be given a new connection alone. */
+  readonly #fresh = new Set<number>();
   readonly #tale: string[] = [];
   #waiters = 0;
   #connections = 0;
@@ -199,10 +201,12 @@ class Episode {
     const name = `n${this.#random.below(this.#names)}`;
     const key = `${name}k${this.#random.below(this.#keysPerName)}`;
     const waiter = ++this.#waiters;
-    this.#tell(`acquire ${waiter} ${key} at ${this.#now}`);
+    const isFresh = this.#random.once(6);
+    this.#tell(`acquire ${waiter} ${key}${isFresh ? " fresh" : ""} at ${this.#now}`);
+    if (isFresh) this.#fresh.add(waiter);
     this.#unanswered.add(waiter);
-    const ticket = this.#pool.acquire(waiter, name, key, this.#now);
-    this.#model.acquire(waiter, name, key, this.#now);
+    const ticket = this.#pool.acquire(waiter, name, key, this.#now, isFresh);
+    this.#model.acquire(waiter, name, key, this.#now, isFresh);
     const twin = this.#model.tickets.find((ticket) => ticket.waiter === waiter);
     this.#expectEqual(ticket?.waiter, twin?.waiter, "ticket");
     if (ticket === undefined) return;
@@ -326,6 +330,9 @@ class Episode {
       this.#expectEqual([what, waiter, note], ["reject", expected.waiter, "ERR_POOL_SLOT_LOST"], "action");
     } else {
       this.#expectEqual([what, waiter], [expected.what, expected.waiter], "action");
+      if (what === "assign" && this.#fresh.has(waiter!)) {
+        throw new Error(`${waiter} wanted a fresh connection`);
+      }
       expected.slot.isTold = true;
       if (what === "connect") this.#pairs.set(slot!, expected.slot);
       else this.#expectEqual(this.#pairs.get(slot!), expected.slot, "assigned slot");

@@ -25,6 +25,8 @@ export interface ModelTicket {
   readonly waiter: number;
   readonly name: string;
   readonly key: string;
+  /** Takes no connection that has served: never equal to a slot's key. */
+  readonly isFresh: boolean;
   isPromised: boolean;
   passes: number;
   firstPassedAt: number;
@@ -89,17 +91,26 @@ export class PoolModel {
 
   totalKeys(): number {
     this.#forget();
-    return new Set([...this.slots, ...this.tickets].map((each) => each.key)).size;
+    const waiting = this.tickets.map(({ key, isFresh }) => isFresh ? `${key} fresh` : key);
+    return new Set([...this.slots.map(({ key }) => key), ...waiting]).size;
   }
 
-  acquire(waiter: number, name: string, key: string, now: number): void {
+  acquire(waiter: number, name: string, key: string, now: number, isFresh: boolean): void {
     this.refresh();
     if (!this.#names.includes(name)) this.#names.push(name);
-    for (let slot = this.#best(key); slot !== undefined; slot = this.#best(key)) {
+    for (let slot = this.#best(key); slot !== undefined && !isFresh; slot = this.#best(key)) {
       if (slot.expiresAt > now) return this.#lend(slot, waiter);
       this.#close(slot, "expired");
     }
-    const ticket: ModelTicket = { waiter, name, key, isPromised: false, passes: 0, firstPassedAt: 0 };
+    const ticket: ModelTicket = {
+      waiter,
+      name,
+      key,
+      isFresh,
+      isPromised: false,
+      passes: 0,
+      firstPassedAt: 0,
+    };
     if (!this.#mayPlan(name)) {
       const victim = this.#free().find((slot) => this.#stops(slot, ticket));
       if (victim !== undefined) this.#close(victim, "room");
@@ -253,7 +264,7 @@ export class PoolModel {
     if (expiresAt <= now) return "expired";
     if (this.#planned(slot.name) > this.#limits.maxSockets) return "cap";
     if (this.#planned() > this.#limits.maxTotalSockets) return "cap";
-    const own = this.tickets.find((ticket) => ticket.key === slot.key);
+    const own = this.tickets.find((ticket) => ticket.key === slot.key && !ticket.isFresh);
     const rival = this.tickets.find((ticket) => !ticket.isPromised && this.#stops(slot, ticket));
     if (own !== undefined && (rival === undefined || this.#mayPass(own, rival, now))) {
       this.#take(own);

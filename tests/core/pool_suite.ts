@@ -46,6 +46,12 @@ class Bench {
     return this.log();
   }
 
+  acquireFresh(waiter: string): string[] {
+    const ticket = this.pool.acquire(waiter, waiter[0]!, waiter.slice(0, -1), this.now, true);
+    if (ticket !== undefined) this.tickets.set(waiter, ticket);
+    return this.log();
+  }
+
   slot(of: string): Slot<string, string> {
     return this.slots.get(`${of}'s`)!;
   }
@@ -105,6 +111,35 @@ test("acquire() closes an idle connection of another name for the total cap (D1,
   assert.equal(b.closed("a1"), ["connect for b1"]);
   assert.equal(b.closed("b1"), []);
   assert.equal([...b.pool.names()], []);
+});
+
+test("acquire() for a fresh connection leaves what is free alone, and its own is reused later", () => {
+  const b = new Bench({});
+  b.open("a1");
+  b.release("a1");
+  assert.equal(b.acquireFresh("a2"), ["connect for a2"]);
+  b.connected("a2");
+  assert.equal(b.release("a2"), ["parked"]);
+  assert.equal(b.acquire("a3"), ["assign #a2 to a3"]);
+  assert.is(b.pool.totalKeys, 1);
+});
+
+test("who waits for a fresh connection is passed by what is released, and gets its slot in turn", () => {
+  const b = new Bench({ maxSockets: 1 });
+  b.open("a1");
+  assert.equal(b.acquireFresh("a2"), []);
+  b.acquire("a3");
+  assert.equal(b.release("a1"), ["assigned", "assign #a1 to a3"]);
+  assert.equal(b.release("a1"), ["closing", "close #a1: turn"]);
+  assert.equal(b.closed("a1"), ["connect for a2"]);
+});
+
+test("acquire() for a fresh connection makes room at the cap", () => {
+  const b = new Bench({ maxSockets: 1 });
+  b.open("a1");
+  b.release("a1");
+  assert.equal(b.acquireFresh("a2"), ["close #a1: room"]);
+  assert.equal(b.closed("a1"), ["connect for a2"]);
 });
 
 test.run();

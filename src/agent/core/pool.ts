@@ -85,10 +85,18 @@ export class PoolCore<C, W> {
    * connection closed if that makes room, and returns its ticket.
    *
    * Equal keys must come with equal names.
+   *
+   * @param isFresh true: never a connection that has served before, whatever is free (the first retry of a request)
    */
-  acquire(waiter: W, name: string, key: string, now: number): Ticket<C, W> | undefined {
+  acquire(
+    waiter: W,
+    name: string,
+    key: string,
+    now: number,
+    isFresh: boolean = false,
+  ): Ticket<C, W> | undefined {
     this.refresh();
-    const origin = this.#slots.open(name, key);
+    const origin = isFresh ? this.#slots.openFresh(name, key) : this.#slots.open(name, key);
     const free = this.#unexpired(origin, now);
     if (free !== undefined) {
       this.#slots.unpark(free);
@@ -103,8 +111,8 @@ export class PoolCore<C, W> {
     } else {
       if (this.#queue.waiting < this.#limits.maxPending) return this.#enqueue(origin, waiter, now);
       this.#actions.add("reject", waiter);
-      this.#slots.sweep(origin);
     }
+    this.#slots.sweep(origin);
     return undefined;
   }
 
@@ -366,6 +374,7 @@ export class PoolCore<C, W> {
       if (ticket === undefined) return;
       this.#connect(ticket.origin, ticket.waiter);
       this.#queue.take(ticket);
+      this.#slots.sweep(ticket.origin);
     }
   }
 

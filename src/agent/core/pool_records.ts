@@ -96,6 +96,8 @@ export class Ticket<C, W> {
 /** What is known of one key: whose connections may serve each other's requests. */
 export class KeyRecord<C, W> {
   readonly key: string;
+  /** The key that connections made for its tickets are reused for: its own, unless they want fresh ones. */
+  readonly reuseKey: string;
   readonly group: NameRecord<C, W>;
   /** Slots in any state. */
   slots = 0;
@@ -105,9 +107,10 @@ export class KeyRecord<C, W> {
   readonly queue: LinkedList<Ticket<C, W>> = new LinkedList();
 
   /** Makes an empty record. */
-  constructor(key: string, group: NameRecord<C, W>) {
+  constructor(key: string, group: NameRecord<C, W>, reuseKey: string = key) {
     this.key = key;
     this.group = group;
+    this.reuseKey = reuseKey;
   }
 }
 

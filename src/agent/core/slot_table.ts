@@ -27,8 +27,16 @@ export class SlotTable<C, W> {
     return this.#keys.size;
   }
 
+  /**
+   * The record of those who wait under a key and take no connection that has served: made if there is none. It has no slots,
+   * so nothing that is released there or free can reach them.
+   */
+  openFresh(name: string, key: string): KeyRecord<C, W> {
+    return this.open(name, `${key}\0fresh`, key);
+  }
+
   /** The record of a key, made if there is none. */
-  open(name: string, key: string): KeyRecord<C, W> {
+  open(name: string, key: string, reuseKey: string = key): KeyRecord<C, W> {
     const known = this.#keys.get(key);
     if (known !== undefined) return known;
     let group = this.names.get(name);
@@ -36,7 +44,7 @@ export class SlotTable<C, W> {
       group = new NameRecord<C, W>(name);
       this.names.set(name, group);
     }
-    const origin = new KeyRecord<C, W>(key, group);
+    const origin = new KeyRecord<C, W>(key, group, reuseKey);
     group.keys++;
     this.#keys.set(key, origin);
     return origin;
@@ -51,12 +59,14 @@ export class SlotTable<C, W> {
     if (--group.keys === 0) this.names.delete(group.name);
   }
 
-  /** A new connecting slot. */
-  connect(origin: KeyRecord<C, W>, waiter: W): Slot<C, W> {
+  /** A new connecting slot for somebody who waits under `record`. */
+  connect(record: KeyRecord<C, W>, waiter: W): Slot<C, W> {
+    const { group, key, reuseKey } = record;
+    const origin = key === reuseKey ? record : this.open(group.name, reuseKey);
     const slot = new Slot<C, W>(origin, waiter);
     origin.slots++;
-    origin.group.open.add(slot.inName);
-    origin.group.connecting++;
+    group.open.add(slot.inName);
+    group.connecting++;
     this.held++;
     return slot;
   }
