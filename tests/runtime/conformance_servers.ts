@@ -9,9 +9,7 @@
 import * as net from "node:net";
 import { ca, client } from "../certs/certs.ts";
 import { listenTls } from "./conformance_tls_servers.ts";
-import { adapters } from "../../src/runtime/mod.ts";
-import type { Connect } from "../../src/runtime/socket.ts";
-import { minimalCapabilities } from "../../src/testing.ts";
+import type { TlsOptions } from "../../src/runtime/socket.ts";
 import type {
   ConformanceHarness,
   ConformanceListener,
@@ -23,48 +21,44 @@ import type {
 /** Called for each connection. */
 export type Accept = (peer: ConformancePeer) => ConformancePeerEvents;
 
-/** All of a harness that has nothing to do with the adapter. */
-export const realServers: Omit<ConformanceHarness, "connect" | "capabilities"> = {
-  kinds: new Set<PeerKind>([
-    ...["plain", "silent", "notTls", "tls", "tunnel"] as const,
-    ...[
-      "tlsWrongHost",
-      "tlsExpired",
-      "tlsSelfSigned",
-      "tlsUnknownAuthority",
-      "tlsClientCertificate",
-    ] as const,
-  ]),
-  ports: true,
-  resets: true,
-  clientCertificate: client,
-  listen: async (kind, accept, cut) => {
-    if (kind !== "plain" && kind !== "silent" && kind !== "notTls") return await listenTls(kind, accept, cut);
-    const { port, close } = await listening(net.createServer({ allowHalfOpen: true }, (socket) => {
-      serve(socket, accept, peerOf(socket));
-      if (kind === "notTls") socket.once("data", () => void socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
-    }));
-    return {
-      options: kind === "plain" ? { host: "127.0.0.1", port } : { host: "localhost", port, tls: { ca } },
-      close,
-    };
-  },
-  refused: async () => {
-    const { port, close } = await listening(net.createServer());
-    await close();
-    return { host: "127.0.0.1", port };
-  },
-  unknownName: () => Promise.resolve({ host: "nowhere.invalid", port: 80 }),
-};
-
-/** The harness of a native adapter, and whether this runtime has it. */
-export function nativeHarness(name: "deno" | "bun"): { harness: ConformanceHarness; isHere: boolean } {
-  const adapter = adapters().find(({ capabilities }) => capabilities.adapter === name);
-  const unused: Connect = () => {
-    throw new Error(`This runtime has no adapter "${name}"`);
+/** All of a harness that has nothing to do with the adapter; `trust` is what its clients are to trust peers by. */
+export function realServers(
+  trust: TlsOptions = { ca },
+): Omit<ConformanceHarness, "connect" | "capabilities"> {
+  return {
+    kinds: new Set<PeerKind>([
+      ...["plain", "silent", "notTls", "tls", "tunnel"] as const,
+      ...[
+        "tlsWrongHost",
+        "tlsExpired",
+        "tlsSelfSigned",
+        "tlsUnknownAuthority",
+        "tlsClientCertificate",
+      ] as const,
+    ]),
+    ports: true,
+    resets: true,
+    clientCertificate: client,
+    listen: async (kind, accept, cut) => {
+      if (kind !== "plain" && kind !== "silent" && kind !== "notTls") {
+        return await listenTls(kind, accept, trust, cut);
+      }
+      const { port, close } = await listening(net.createServer({ allowHalfOpen: true }, (socket) => {
+        serve(socket, accept, peerOf(socket));
+        if (kind === "notTls") socket.once("data", () => void socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
+      }));
+      return {
+        options: kind === "plain" ? { host: "127.0.0.1", port } : { host: "localhost", port, tls: trust },
+        close,
+      };
+    },
+    refused: async () => {
+      const { port, close } = await listening(net.createServer());
+      await close();
+      return { host: "127.0.0.1", port };
+    },
+    unknownName: () => Promise.resolve({ host: "nowhere.invalid", port: 80 }),
   };
-  const { connect, capabilities } = adapter ?? { connect: unused, capabilities: minimalCapabilities };
-  return { harness: { ...realServers, connect, capabilities }, isHere: adapter !== undefined };
 }
 
 /** Tells the suite of a connection. */

@@ -13,6 +13,7 @@ import * as net from "node:net";
 import * as tls from "node:tls";
 import type { ConformanceListener, ConformancePeer, Cut, PeerKind } from "../../src/testing.ts";
 import { ca, expired, good, type KeyPair, selfSigned, unknownCa, wrongHost } from "../certs/certs.ts";
+import type { TlsOptions } from "../../src/runtime/socket.ts";
 import { type Accept, listening, peerOf, serve } from "./conformance_servers.ts";
 
 const pairs: Partial<Record<PeerKind, KeyPair>> = {
@@ -30,8 +31,13 @@ interface Front {
   readonly server: net.Socket;
 }
 
-/** Starts a TLS peer of this kind; clients trust the tests' authority by `tls.ca`. */
-export async function listenTls(kind: PeerKind, accept: Accept, cut?: Cut): Promise<ConformanceListener> {
+/** Starts a TLS peer of this kind, for clients that trust the tests' authority by the options `trust`. */
+export async function listenTls(
+  kind: PeerKind,
+  accept: Accept,
+  trust: TlsOptions,
+  cut?: Cut,
+): Promise<ConformanceListener> {
   // A front by its own port, as the TLS server sees it.
   const fronts = new Map<number, Front>();
   const back = await listening(tls.createServer(serverOptions(kind), (socket) => {
@@ -52,7 +58,7 @@ export async function listenTls(kind: PeerKind, accept: Accept, cut?: Cut): Prom
     else pass();
   }));
   return {
-    options: { host: "localhost", port: front.port, tls: { ca } },
+    options: { host: "localhost", port: front.port, tls: trust },
     close: async () => {
       await front.close();
       await back.close();

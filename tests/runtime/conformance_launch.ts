@@ -1,0 +1,72 @@
+/**
+ * Runs the conformance suite over one of the runtime's adapters, or tests what there is in the place of an absent one.
+ *
+ * @module
+ */
+
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import * as assert from "uvu/assert";
+import { type Adapter, type AdapterName, adapters, createConnect } from "../../src/runtime/mod.ts";
+import { socketConformance } from "../../src/testing.ts";
+import { ca } from "../certs/certs.ts";
+import { type Suite, suite } from "../harness/suite.ts";
+import { realServers } from "./conformance_servers.ts";
+
+/** Registers and runs the suite of the adapter of this name. */
+export function launch(name: AdapterName): void {
+  const test = suite(`socket contract, ${name}`);
+  const adapter = adapters().find(({ capabilities }) => capabilities.adapter === name);
+  if (adapter === undefined) {
+    test("this runtime has no such adapter, and createConnect() says so", () => {
+      assert.throws(
+        () => createConnect({ runtime: name }),
+        (error: { code?: string }) => error.code === "ERR_UNSUPPORTED_OPTION",
+      );
+    });
+  } else register(test, adapter);
+  test.run();
+}
+
+function register(test: Suite, adapter: Adapter): void {
+  const { connect, capabilities } = adapter;
+  // An adapter without `ca` trusts what its process was started to trust.
+  const byProcess = capabilities.tlsOptions.size > 0 && !capabilities.tlsOptions.has("ca");
+  const isChild = process.env[authorityVariable] !== undefined;
+  const harness = { ...realServers(byProcess ? {} : { ca }), connect, capabilities };
+  socketConformance((name, body, needs) => {
+    const isTls = name.startsWith("TLS") || name.startsWith("startTls");
+    if (!byProcess || isTls === isChild) test.needs(needs, name, body);
+  }, harness);
+  if (byProcess && !isChild) {
+    test("the part over TLS passes in a process that trusts the authority of the tests", () =>
+      runTrusting(capabilities.adapter));
+  }
+}
+
+// Deno's; the only adapter without `ca` is its own.
+const authorityVariable = "DENO_CERT";
+
+async function runTrusting(name: string): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "holdfast-"));
+  const authority = join(folder, "ca.pem");
+  writeFileSync(authority, ca);
+  try {
+    const file = fileURLToPath(new URL(`./conformance_${name}_suite.ts`, import.meta.url));
+    const runner = fileURLToPath(new URL("../harness/run_file.ts", import.meta.url));
+    const child = spawn(process.execPath, ["run", "-A", "--quiet", "--no-check", runner, file], {
+      env: { ...process.env, [authorityVariable]: authority },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => output += String(chunk));
+    const code = await new Promise((resolve) => child.on("close", resolve));
+    if (code !== 0) throw new Error(`The part over TLS has failed:\n${output}`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
