@@ -21,16 +21,24 @@ export interface RunOptions {
   readonly eof?: boolean;
 }
 
+/** JSON, with what is not printable ASCII as \xHH. */
+export function show(text: string): string {
+  return JSON.stringify(text).replace(
+    /[\x7f-\xff]|\\u00../g,
+    (found) => `\\x${(found.length > 1 ? found.slice(4) : found.charCodeAt(0).toString(16))}`,
+  );
+}
+
 function fields(kind: string, block: HeaderBlock): string[] {
   const lines: string[] = [];
-  for (const [name, value] of block) lines.push(`${kind} ${name}: ${JSON.stringify(value)}`);
+  for (const [name, value] of block) lines.push(`${kind} ${name}: ${show(value)}`);
   return lines;
 }
 
 function headLines(kind: string, head: ResponseHead): string[] {
   const version = `${head.httpVersionMajor}.${head.httpVersionMinor}`;
   return [
-    `${kind} ${version} ${head.status} ${JSON.stringify(head.statusText)}`,
+    `${kind} ${version} ${head.status} ${show(head.statusText)}`,
     ...fields("field", head.headers),
   ];
 }
@@ -70,7 +78,7 @@ export class LogSink implements ResponseSink {
     return this.lines;
   }
   #flush(): void {
-    if (this.#body !== "") this.lines.push(`body ${JSON.stringify(this.#body)}`);
+    if (this.#body !== "") this.lines.push(`body ${show(this.#body)}`);
     this.#body = "";
   }
 }
@@ -96,7 +104,7 @@ export function parserLog(chunks: readonly Uint8Array[], options: RunOptions = {
     error = `error ${fault.code} ${fault.reason}`;
   }
   const lines = sink.finish();
-  if (surplus !== "") lines.push(`surplus ${JSON.stringify(surplus)}`);
+  if (surplus !== "") lines.push(`surplus ${show(surplus)}`);
   if (error !== "") lines.push(error);
   else if (!sink.isComplete) lines.push(`state ${parser.state}`);
   return lines.join("\n");

@@ -1,4 +1,4 @@
-import { suite } from "uvu";
+import { suite } from "../harness/suite.ts";
 import * as assert from "uvu/assert";
 import { serializeRequest } from "../../src/agent/core/request_serializer.ts";
 

@@ -304,7 +304,7 @@ export class ResponseParser {
     const { fieldCount } = scanner;
     if (fieldCount === 0) return HeaderBlock.EMPTY;
     if (!scanner.isIrregular) {
-      return new HeaderBlock(scanner.text, scanner.fieldsStart, scanner.fieldsEnd, shown);
+      return new HeaderBlock(scanner.text, scanner.copyMarks(), shown);
     }
     const pairs: string[] = [];
     for (let i = 0; i < fieldCount && i < shown; i++) pairs.push(scanner.name(i), scanner.value(i));

@@ -1,0 +1,154 @@
+/**
+ * ns per response head: ours against llhttp's WASM build, in one run.
+ *
+ * A head of 12 fields and 500 bytes whose request id and date differ each time, so that no cache of whole heads can
+ * help. "unread": the application looks at no header; "read": at all of them, as rawHeaders. Candidates take turns,
+ * A B A B, after 1.5 s of warm-up each; what counts is the median of the ratios of neighbours.
+ *
+ * deno run -A bench/parser.ts | bun bench/parser.ts | node build/bench/parser.js
+ */
+// deno-lint-ignore-file no-console -- this is a command: its output is the console
+
+import { decodeLatin1, encodeLatin1 } from "../src/agent/core/latin1.ts";
+import { type ResponseHead, ResponseParser, type ResponseSink } from "../src/agent/core/response_parser.ts";
+import { Llhttp, type LlhttpEvents } from "../tests/fuzz/codec_llhttp.ts";
+
+const HEADS = 512;
+const WARM_UP_MS = 1_500;
+const TURN_MS = 100;
+const TURNS = 25;
+
+function head(index: number): Uint8Array {
+  const id = (0x9e3779b1 * (index + 1) >>> 0).toString(16).padStart(8, "0");
+  const lines = [
+    "HTTP/1.1 200 OK",
+    `Date: Fri, 20 Nov 2026 05:${String(index % 60).padStart(2, "0")}:12 GMT`,
+    "Content-Type: application/json; charset=utf-8",
+    "Content-Length: 0",
+    "Connection: keep-alive",
+    "Keep-Alive: timeout=72",
+    "Server: nginx/1.27.3",
+    `X-Request-Id: ${id}-${id.slice(0, 4)}-4f1c-8a2b-${id}${id.slice(4)}`,
+    "Cache-Control: no-cache, no-store, must-revalidate",
+    'ETag: W/"5f3-qvTbzkKZUwlD0lVDeyGHPw"',
+    "Vary: Accept-Encoding, Origin",
+    "Strict-Transport-Security: max-age=31536000; includeSubDomains",
+    "X-Content-Type-Options: nosniff",
+  ];
+  return encodeLatin1(`${lines.join("\r\n")}\r\n\r\n`);
+}
+
+const heads = Array.from({ length: HEADS }, (_, index) => head(index));
+
+// Keeps the engines from dropping what nobody looks at.
+let consumed = 0;
+
+interface Candidate {
+  readonly name: string;
+  readonly parse: (bytes: Uint8Array) => void;
+}
+
+function ours(isRead: boolean): Candidate {
+  const parser = new ResponseParser();
+  const sink: ResponseSink = {
+    onInformational(): void {},
+    onHead(head: ResponseHead): void {
+      consumed += head.status;
+      if (isRead) consumed += head.headers.rawHeaders.length;
+    },
+    onBody: (): boolean => true,
+    onComplete(): void {},
+    onUpgrade(): void {},
+  };
+  return {
+    name: `holdfast, ${isRead ? "read" : "unread"}`,
+    parse(bytes): void {
+      parser.start("GET");
+      parser.parse(bytes, sink);
+    },
+  };
+}
+
+// The best use of llhttp that we know: offsets while it runs, one decoding, slices of that one string.
+function theirs(isRead: boolean): Candidate {
+  const llhttp = new Llhttp();
+  const offsets: number[] = [];
+  let count = 0;
+  let end = 0;
+  let reason = 0;
+  let raw: string[] = [];
+  const base = llhttp.inputAddress;
+  const events: LlhttpEvents = {
+    onStatus(at, length): void {
+      reason = at - base;
+      offsets[0] = reason + length;
+      count = 1;
+    },
+    onHeaderField(at, length): void {
+      offsets[count++] = at - base;
+      offsets[count++] = at - base + length;
+    },
+    onHeaderValue(at, length): void {
+      offsets[count++] = at - base;
+      end = offsets[count++] = at - base + length;
+    },
+    onHeadersComplete(status): number {
+      consumed += status;
+      const text = decodeLatin1(llhttp.memory, base, base + end);
+      consumed += text.slice(reason, offsets[0]).length;
+      if (!isRead) return 0;
+      raw = [];
+      for (let i = 1; i < count; i += 2) raw.push(text.slice(offsets[i]!, offsets[i + 1]!));
+      consumed += raw.length;
+      return 0;
+    },
+    onBody(): void {},
+    onMessageComplete: (): number => 0,
+  };
+  llhttp.events = events;
+  return {
+    name: `llhttp,   ${isRead ? "read" : "unread"}`,
+    parse(bytes): void {
+      if (llhttp.run(bytes) !== 0) throw new Error(llhttp.errorReason);
+    },
+  };
+}
+
+function turn(candidate: Candidate, forMs: number): number {
+  const begin = performance.now();
+  let parsed = 0;
+  let now = begin;
+  while (now - begin < forMs) {
+    for (const bytes of heads) candidate.parse(bytes);
+    parsed += HEADS;
+    now = performance.now();
+  }
+  return (now - begin) * 1e6 / parsed;
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
+}
+
+function compare(a: Candidate, b: Candidate): void {
+  turn(a, WARM_UP_MS);
+  turn(b, WARM_UP_MS);
+  const ofA: number[] = [];
+  const ofB: number[] = [];
+  const ratios: number[] = [];
+  for (let i = 0; i < TURNS; i++) {
+    const nsA = turn(a, TURN_MS);
+    const nsB = turn(b, TURN_MS);
+    ofA.push(nsA);
+    ofB.push(nsB);
+    ratios.push(nsB / nsA);
+  }
+  console.log(`${a.name}: ${median(ofA).toFixed(0)} ns`);
+  console.log(`${b.name}: ${median(ofB).toFixed(0)} ns`);
+  console.log(`ratio: ${median(ratios).toFixed(2)}`);
+}
+
+console.log(`${heads[0]!.length} bytes a head`);
+compare(ours(false), theirs(false));
+compare(ours(true), theirs(true));
+if (consumed === 0) throw new Error("Nothing was parsed");
