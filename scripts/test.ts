@@ -132,18 +132,13 @@ async function runSuites(runtime: Runtime, paths: string[]): Promise<void> {
 async function runFile(runtime: Runtime, path: string): Promise<{ outcome: Outcome; output: string }> {
   const [program, ...args] = [...runtime.run("tests/harness/run_file.ts"), runtime.path(path)];
   const signal = AbortSignal.timeout(FILE_TIMEOUT_MS);
-  const child = new Deno.Command(program!, {
-    args,
-    cwd: root,
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-    signal,
-  });
-  const { code, stdout, stderr } = await child.output();
+  // Tests that need a child process start it as they were started themselves.
+  const env = { HOLDFAST_TEST_COMMAND: JSON.stringify(runtime.run("").slice(0, -1)), NO_COLOR: "1" };
+  const command = new Deno.Command(program!, { args, cwd: root, env, signal, stdin: "null" });
+  const { code, stdout, stderr } = await command.output();
   const text = new TextDecoder().decode(stdout);
   const lines = text.split("\n");
-  const result = lines.find((line) => line.startsWith(RESULT_MARK));
+  const result = lines.findLast((line) => line.startsWith(RESULT_MARK));
   const output = lines.filter((line) => line !== result).join("\n") + new TextDecoder().decode(stderr);
   if (result === undefined) {
     const problems = [

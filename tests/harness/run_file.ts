@@ -5,7 +5,7 @@
  */
 import "./defer.ts";
 import process from "node:process";
-import { readdirSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { registry } from "./suite.ts";
 
@@ -49,6 +49,7 @@ async function main(file: string): Promise<void> {
   } catch (error) {
     problems.push(`Outside of a test: ${describe(error)}`);
   }
+  problems.push(...registry.hookErrors);
   const skips = [...registry.skipped.values()].flat().length;
   if (registry.registered + skips === 0) problems.push("The file holds no test");
   if (ran < registry.registered) {
@@ -74,22 +75,38 @@ async function expectSockets(before: number | undefined): Promise<void> {
   }
 }
 
-/** Sockets that this process holds, or undefined where the system does not tell. */
+/**
+ * TCP sockets and unix sockets with a path that this process holds, or undefined where the system does not tell.
+ * Others are the runtime's own: Deno makes a nameless pair for child processes.
+ */
 function openSockets(): number | undefined {
   let names: string[];
   try {
     names = readdirSync("/proc/self/fd");
   } catch {
-    return undefined; // No /proc on this system: reported as `countsSockets: false`.
+    return undefined; // No /proc on this system: reported as `countsSockets`.
   }
-  return names.filter((name) => isSocket(name)).length;
+  const inodes = networkInodes();
+  return names.filter((name) => inodes.has(inodeOf(name))).length;
 }
 
-function isSocket(name: string): boolean {
+function networkInodes(): Set<string> {
+  const inodes = new Set<string>();
+  for (const table of ["tcp", "tcp6", "unix"]) {
+    for (const line of readFileSync(`/proc/self/net/${table}`, "utf8").split("\n").slice(1)) {
+      const columns = line.trim().split(/\s+/);
+      const inode = table === "unix" ? (columns.length > 7 ? columns[6] : undefined) : columns[9];
+      if (inode !== undefined) inodes.add(inode);
+    }
+  }
+  return inodes;
+}
+
+function inodeOf(descriptor: string): string {
   try {
-    return readlinkSync(`/proc/self/fd/${name}`).startsWith("socket:");
+    return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${descriptor}`))?.[1] ?? "";
   } catch {
-    return false; // The descriptor was the directory listing's own and is closed by now.
+    return ""; // The descriptor was the directory listing's own and is closed by now.
   }
 }
 

@@ -14,10 +14,12 @@ export interface Registry {
   registered: number;
   /** Capability flag -> names of the tests left out for want of it. */
   skipped: Map<string, string[]>;
+  /** What hooks threw: uvu counts the suite's tests as not run and says no more. */
+  hookErrors: string[];
 }
 
 /** One per process: the runner runs one file in a process. */
-export const registry: Registry = { registered: 0, skipped: new Map() };
+export const registry: Registry = { registered: 0, skipped: new Map(), hookErrors: [] };
 
 /** A test's body. */
 export type TestBody = () => void | Promise<void>;
@@ -54,12 +56,21 @@ export function suite(name: string): Suite {
       const names = registry.skipped.get(missing) ?? [];
       registry.skipped.set(missing, [...names, `${name}: ${testName}`]);
     },
-    before: (body: TestBody): void => inner.before(() => raced("before", body)),
-    after: (body: TestBody): void => inner.after(() => raced("after", body)),
-    beforeEach: (body: TestBody): void => inner.before.each(() => raced("before each", body)),
-    afterEach: (body: TestBody): void => inner.after.each(() => raced("after each", body)),
+    before: (body: TestBody): void => inner.before(() => hook("before", body)),
+    after: (body: TestBody): void => inner.after(() => hook("after", body)),
+    beforeEach: (body: TestBody): void => inner.before.each(() => hook("before each", body)),
+    afterEach: (body: TestBody): void => inner.after.each(() => hook("after each", body)),
     run: (): void => inner.run(),
   });
+}
+
+async function hook(name: string, body: TestBody): Promise<void> {
+  try {
+    await raced(name, body);
+  } catch (error) {
+    registry.hookErrors.push(`In "${name}": ${(error as Error).stack}`);
+    throw error;
+  }
 }
 
 async function raced(name: string, body: TestBody): Promise<void> {
