@@ -23,5 +23,5 @@ async function run(definition) {
   }
 }
 
-if (testDefinitions.length < 2) throw new Error("Both module formats must define a test");
+if (testDefinitions.length < 4) throw new Error("Both module formats must define their tests");
 for (const definition of testDefinitions) await run(definition);

@@ -29,14 +29,22 @@ const KNOWN: readonly { name: string; program: string; prefix: string[]; path: (
     { name: "bun", program: bun, prefix: [], path: source },
   ];
 
-/** Finds the runtimes of these names, all by default; one that is missing or unknown ends the process. */
+const KNOWN_NAMES = KNOWN.map(({ name }) => name).join(", ");
+
+/** A name that is no runtime's. */
+export class UnknownRuntimeError extends Error {
+  /** As Node's for a bad argument. */
+  readonly code = "ERR_INVALID_ARG_VALUE" as const;
+}
+
+/** Finds the runtimes of these names, all by default; throws for one that is missing or unknown. */
 export async function findRuntimes(
   names: readonly string[] = KNOWN.map(({ name }) => name),
 ): Promise<Runtime[]> {
   return await Promise.all(names.map(async (name) => {
     const known = KNOWN.find((runtime) => runtime.name === name);
     if (known === undefined) {
-      fail(`Unknown runtime "${name}": it is one of ${KNOWN.map((one) => one.name).join(", ")}`);
+      throw new UnknownRuntimeError(`Unknown runtime "${name}": not one of ${KNOWN_NAMES}`);
     }
     const { program, prefix, path } = known;
     return { name, version: await versionOf(program), path, run: (file) => [program, ...prefix, path(file)] };
@@ -48,12 +56,6 @@ async function versionOf(program: string): Promise<string> {
     const { stdout } = await new Deno.Command(program, { args: ["--version"] }).output();
     return /\d+\.\d+\.\d+/.exec(new TextDecoder().decode(stdout))?.[0] ?? "of an unknown version";
   } catch (error) {
-    return fail(`Cannot run "${program}": ${error instanceof Error ? error.message : error}`);
+    throw new Error(`Cannot run "${program}"`, { cause: error });
   }
-}
-
-function fail(message: string): never {
-  // deno-lint-ignore no-console -- part of a command
-  console.error(message);
-  Deno.exit(1);
 }

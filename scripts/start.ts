@@ -14,7 +14,7 @@ import Table from "cli-table3";
 import { SingleBar } from "cli-progress";
 import type { Job, JobLine, JobResult } from "../bench/main_job.ts";
 import { emitNpm } from "./emit_npm.ts";
-import { findRuntimes, root, type Runtime } from "./runtimes.ts";
+import { findRuntimes, root, type Runtime, UnknownRuntimeError } from "./runtimes.ts";
 
 const USAGE = `Usage: npm start -- [URL] [options]
 
@@ -123,7 +123,9 @@ function count(name: string, text: string | undefined, fallback: number): number
 }
 
 async function main(settings: Settings): Promise<void> {
-  const runtimes = await findRuntimes(settings.runtimes);
+  const runtimes = await findRuntimes(settings.runtimes).catch((error) => {
+    throw error instanceof UnknownRuntimeError ? new UsageError(error.code, error.message) : error;
+  });
   const complaints = await emitNpm();
   if (complaints !== undefined) throw new Error(complaints);
   const target = settings.url === undefined ? await startOrigin() : userServer(settings.url);
@@ -214,9 +216,11 @@ async function readJob(runtime: Runtime, job: Job, onProgress: (done: number) =>
       case "progress":
         onProgress(line.done);
         break;
-      case "result":
-        result = line;
+      case "result": {
+        const { type: _, ...rest } = line;
+        result = rest;
         break;
+      }
       case "error":
         throw Object.assign(new Error(`${runtime.name}: ${line.message}`), { code: line.code });
     }

@@ -36,7 +36,10 @@ const { values, positionals } = parseArgs({
 });
 const isPartial = positionals.length > 0 || values.runtime !== undefined;
 const total: Tally = { passed: 0, failed: 0 };
-const runtimes = await findRuntimes(values.runtime);
+const runtimes = await findRuntimes(values.runtime).catch((error) => {
+  console.error(error.message);
+  Deno.exit(2);
+});
 const files = await suiteFiles(positionals);
 
 if (!isPartial) await runChecks();
@@ -50,7 +53,10 @@ async function runChecks(): Promise<void> {
   const deno = Deno.execPath();
   await check("format", () => run([deno, "fmt", "--check", "--quiet"]));
   await check("lint", () => run([deno, "lint", "--quiet"]));
-  await check("types (deno)", () => run([deno, "check", "--quiet", "mod.ts", "src", "scripts/test.ts"]));
+  await check(
+    "types (deno)",
+    () => run([deno, "check", "--quiet", "mod.ts", "src", "scripts/test.ts", "scripts/start.ts"]),
+  );
   await check(
     "types (node)",
     () => run([deno, "run", "-A", "--quiet", "node_modules/typescript/bin/tsc", "-p", "."]),

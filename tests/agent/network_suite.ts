@@ -1,0 +1,179 @@
+/** The whole way of a request over real sockets: the runtime's own adapter, and node:tls for https. */
+import * as assert from "uvu/assert";
+import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer as createSecureServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { Agent, type AgentOptions } from "@holdfast/agent";
+import { ca, expired, good, selfSigned, unknownCa, wrongHost } from "../certs/certs.ts";
+import { suite } from "../harness/suite.ts";
+
+const test = suite("Agent over real sockets");
+
+interface Origin {
+  readonly port: number;
+  /** Connections accepted so far. */
+  accepted(): number;
+  /** The most that were open at once. */
+  peak(): number;
+  close(): Promise<void>;
+}
+
+async function serve(server: Server): Promise<Origin> {
+  let accepted = 0;
+  let open = 0;
+  let peak = 0;
+  server.on("connection", (socket) => {
+    accepted++;
+    peak = Math.max(peak, ++open);
+    socket.on("close", () => open--);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  return { port, accepted: () => accepted, peak: () => peak, close };
+}
+
+const echo: RequestListener = (request, response) => {
+  const parts: Uint8Array[] = [];
+  request.on("data", (part) => parts.push(part));
+  request.on("end", () => {
+    response.writeHead(200, { "content-type": "text/plain", "x-path": request.url });
+    response.end(parts.length > 0 ? Buffer.concat(parts) : "nothing");
+  });
+};
+
+async function withOrigin(server: Server, body: (origin: Origin) => Promise<void>): Promise<void> {
+  const origin = await serve(server);
+  try {
+    await body(origin);
+  } finally {
+    await origin.close();
+  }
+}
+
+async function withAgent(options: AgentOptions, body: (agent: Agent) => Promise<void>): Promise<void> {
+  const agent = new Agent({ keepAlive: true, ...options });
+  try {
+    await body(agent);
+  } finally {
+    agent.destroy();
+  }
+}
+
+test("200 requests, 20 at once, over 4 sockets", async () => {
+  await withOrigin(createServer(echo), async (origin) => {
+    await withAgent({ maxSockets: 4 }, async (agent) => {
+      let left = 200;
+      const work = async (): Promise<void> => {
+        while (left-- > 0) {
+          const { status, body } = await agent.request(`http://127.0.0.1:${origin.port}/`);
+          assert.equal([status, await body.text()], [200, "nothing"]);
+        }
+      };
+      await Promise.all(Array.from({ length: 20 }, work));
+    });
+    assert.equal([origin.accepted(), origin.peak()], [4, 4]);
+  });
+});
+
+test("never more sockets than maxSockets where each is closed after its request", async () => {
+  await withOrigin(createServer(echo), async (origin) => {
+    await withAgent({ maxSockets: 3 }, async (agent) => {
+      await Promise.all(Array.from({ length: 60 }, async () => {
+        const headers = { connection: "close" };
+        await (await agent.request(`http://127.0.0.1:${origin.port}/`, { headers })).body.dump();
+      }));
+    });
+    assert.is(origin.accepted(), 60);
+    assert.ok(origin.peak() <= 3, `${origin.peak()} sockets were open at once`);
+  });
+});
+
+test("a body of 2 MiB goes there and comes back", async () => {
+  const payload = new Uint8Array(2 * 1024 * 1024).map((_, index) => (index * 31 + (index >> 8)) & 0xff);
+  await withOrigin(createServer(echo), async (origin) => {
+    await withAgent({}, async (agent) => {
+      const response = await agent.request(`http://localhost:${origin.port}/x`, {
+        method: "PUT",
+        body: payload,
+      });
+      assert.is(response.headers["x-path"], "/x");
+      assert.equal(await response.body.bytes(), payload);
+    });
+  });
+});
+
+test("a port where nobody listens rejects with ECONNREFUSED", async () => {
+  const origin = await serve(createServer(echo));
+  await origin.close();
+  await withAgent({}, async (agent) => {
+    try {
+      await agent.request(`http://127.0.0.1:${origin.port}/`);
+      assert.unreachable();
+    } catch (error) {
+      assert.is((error as { code?: string }).code, "ECONNREFUSED");
+    }
+  });
+});
+
+test("https: verifies the server and reuses the connection", async () => {
+  await withOrigin(createSecureServer(good, echo), async (origin) => {
+    await withAgent({ ca }, async (agent) => {
+      const reused: boolean[] = [];
+      for (const host of ["localhost", "localhost", "127.0.0.1"]) {
+        const { status, body, reusedSocket } = await agent.request(`https://${host}:${origin.port}/`);
+        assert.equal([status, await body.text()], [200, "nothing"]);
+        reused.push(reusedSocket);
+      }
+      assert.equal(reused, [false, true, false]);
+    });
+  });
+});
+
+for (const [name, pair] of Object.entries({ wrongHost, expired, selfSigned, unknownCa })) {
+  test(`https: refuses the certificate ${name}, and the server sees no request`, async () => {
+    let requests = 0;
+    const server = createSecureServer(pair, (request, response) => {
+      requests++;
+      echo(request, response);
+    });
+    await withOrigin(server, async (origin) => {
+      await withAgent({ ca }, async (agent) => {
+        try {
+          await agent.request(`https://localhost:${origin.port}/`, { method: "POST", body: "secret" });
+          assert.unreachable("The request was sent");
+        } catch (error) {
+          const { code } = error as { code?: string };
+          assert.ok(code !== undefined && /CERT|SIGNATURE|ISSUER/.test(code), `code is ${code}`);
+        }
+      });
+    });
+    assert.is(requests, 0);
+  });
+}
+
+test("https: servername is sent", async () => {
+  const server = createSecureServer(good, (request, response) => {
+    response.end(String((request.socket as unknown as { servername?: string }).servername));
+  });
+  await withOrigin(server, async (origin) => {
+    await withAgent({ ca }, async (agent) => {
+      assert.is(await (await agent.request(`https://localhost:${origin.port}/`)).body.text(), "localhost");
+    });
+  });
+});
+
+test("rejectUnauthorized: false accepts what the user wants accepted", async () => {
+  await withOrigin(createSecureServer(selfSigned, echo), async (origin) => {
+    await withAgent({ rejectUnauthorized: false }, async (agent) => {
+      const { status, body } = await agent.request(`https://localhost:${origin.port}/`);
+      assert.equal([status, await body.text()], [200, "nothing"]);
+    });
+  });
+});
+
+test.run();
