@@ -39,7 +39,7 @@ export interface ConnectionOwner {
   onConnectionDetached(connection: Connection): void;
 }
 
-type ReadState = "connecting" | "idle" | "head" | "body" | "closed";
+type ReadState = "connecting" | "idle" | "head" | "body" | "held" | "closed";
 type WriteState = "idle" | "body" | "done";
 
 /** See the file's comment. */
@@ -53,6 +53,7 @@ export class Connection implements SocketHandler, ResponseSink {
   readonly #limits: Partial<ParserLimits> | undefined;
   #parser: ResponseParser;
   #hasOwnLimits = false;
+  #isArmed = false;
   #exchange: Exchange | undefined;
   #read: ReadState = "connecting";
   #write: WriteState = "idle";
@@ -63,6 +64,8 @@ export class Connection implements SocketHandler, ResponseSink {
   #end: "complete" | "upgrade" | undefined;
   #isDetached = false;
   #isPaused = false;
+  /** While the exchange holds a complete response: nothing has come behind it. */
+  #isExact = true;
   /** A copy of what the exchange had not taken of a chunk when it paused. */
   #rest: Uint8Array | undefined;
   #hasPeerEnded = false;
@@ -87,17 +90,21 @@ export class Connection implements SocketHandler, ResponseSink {
     this.#exchange = exchange;
     this.#read = "head";
     this.#write = exchange.hasMore ? "body" : "done";
-    this.#arm(exchange);
+    this.#isArmed = false;
     exchange.onStart(new Control(this, exchange), isReused);
     // onStart may have aborted it.
     if (this.#exchange !== exchange) return;
     const { head, body, hasMore } = exchange;
-    this.socket.write(head, body !== undefined || hasMore);
+    if (head.length > 0) this.socket.write(head, body !== undefined || hasMore);
     if (body !== undefined) this.socket.write(body, hasMore);
   }
 
-  /** Exchanges with limits of their own are few: they get a parser of their own. */
+  /**
+   * Exchanges with limits of their own are few: they get a parser of their own. At the first byte, because a ClientRequest's
+   * limits may be set for as long as it has not sent its head.
+   */
   #arm(exchange: Exchange): void {
+    this.#isArmed = true;
     const { limits, method, anyStatusConnects } = exchange;
     if (limits !== undefined || this.#hasOwnLimits) {
       this.#parser = new ResponseParser({ ...this.#limits, ...limits });
@@ -164,6 +171,11 @@ export class Connection implements SocketHandler, ResponseSink {
     else this.socket.resume();
   }
 
+  /** The exchange has done with the response that it held. */
+  release(exchange: Exchange): void {
+    if (this.#read === "held" && this.#exchange === exchange) this.#complete(exchange, this.#isExact);
+  }
+
   // What the socket says.
 
   /** The socket is ready. */
@@ -174,20 +186,22 @@ export class Connection implements SocketHandler, ResponseSink {
 
   /** Bytes came. */
   onData(chunk: Uint8Array): void {
-    if (this.#isPaused) this.#rest = this.#rest === undefined ? copied(chunk, 0) : joined(this.#rest, chunk);
-    else this.#feed(chunk);
+    if (this.#read === "held") this.#isExact = false;
+    else if (this.#isPaused) {
+      this.#rest = this.#rest === undefined ? copied(chunk, 0) : joined(this.#rest, chunk);
+    } else this.#feed(chunk);
   }
 
   /** The peer sent FIN: the end of a close-delimited body, or a fault. */
   onEnd(isAuthenticated?: boolean): void {
     this.#hasPeerEnded = true;
     this.#isEndAuthenticated = isAuthenticated !== false;
-    if (!this.#isPaused) this.#finish(this.#isEndAuthenticated);
+    if (!this.#isPaused && this.#read !== "held") this.#finish(this.#isEndAuthenticated);
   }
 
   /** All bytes have gone to the system. */
   onDrain(): void {
-    if (this.#write === "body") this.#exchange?.onDrain?.();
+    this.#exchange?.onDrain?.();
   }
 
   /** The socket is gone. */
@@ -239,6 +253,7 @@ export class Connection implements SocketHandler, ResponseSink {
     const exchange = this.#exchange;
     if (exchange === undefined) return this.#discard();
     let consumed: number;
+    if (!this.#isArmed) this.#arm(exchange);
     try {
       consumed = this.#parser.parse(chunk, this);
     } catch (error) {
@@ -246,7 +261,7 @@ export class Connection implements SocketHandler, ResponseSink {
     }
     // A call of the sink may have aborted it.
     if (this.#exchange !== exchange) return;
-    if (this.#end === "complete") return this.#complete(exchange, consumed === chunk.length);
+    if (this.#end === "complete") return this.#holdOrComplete(exchange, consumed === chunk.length);
     if (this.#end === "upgrade") return this.#handOver(exchange, copied(chunk, consumed));
     if (!this.#isPaused) return;
     if (consumed < chunk.length) this.#rest = copied(chunk, consumed);
@@ -262,6 +277,7 @@ export class Connection implements SocketHandler, ResponseSink {
   #finish(isAuthenticated: boolean): void {
     const exchange = this.#exchange;
     if (exchange === undefined) return this.destroy();
+    if (!this.#isArmed) this.#arm(exchange);
     if (!isAuthenticated && this.#framing?.kind === "close") {
       return this.abort(
         new ConnectionClosedError("TLS ended without close_notify, so the body may be cut short"),
@@ -272,7 +288,16 @@ export class Connection implements SocketHandler, ResponseSink {
     } catch (error) {
       return this.abort(new ConnectionClosedError(closedMessage(this.#head), { cause: error }));
     }
-    if (this.#end === "complete") this.#complete(exchange, true);
+    if (this.#end === "complete") this.#holdOrComplete(exchange, true);
+  }
+
+  /** The response's last byte is here: the exchange may hold on to the connection. */
+  #holdOrComplete(exchange: Exchange, isExact: boolean): void {
+    if (exchange.onResponseEnd === undefined) return this.#complete(exchange, isExact);
+    this.#read = "held";
+    this.#isExact = isExact;
+    if (this.#isPaused) this.#unpause();
+    if (exchange.onResponseEnd(this.#trailers)) this.release(exchange);
   }
 
   /** The response is complete: the connection goes to its owner first, so that whoever asks next finds it. */
@@ -380,6 +405,10 @@ class Control implements ExchangeControl {
 
   resume(): void {
     this.#connection.resume(this.#exchange);
+  }
+
+  release(): void {
+    this.#connection.release(this.#exchange);
   }
 
   detach(): void {

@@ -81,6 +81,7 @@ export class ConnectionPool implements Dispatcher, PoolSink<PooledConnection, Wa
     this.#connections.add(pooled);
     try {
       pooled.connection.attach(this.#connect(waiter.endpoint.connect, pooled.connection));
+      waiter.exchange.onConnecting?.(pooled.connection.socket);
     } catch (error) {
       // An option that no adapter honours. Told later: nobody is told inside dispatch().
       this.forget(pooled);

@@ -24,7 +24,12 @@ export interface Exchange {
   readonly limits?: Partial<ParserLimits> | undefined;
   /** CONNECT alone: a final response of any status hands the connection over, as Node's 'connect' has it. Default: 2xx. */
   readonly anyStatusConnects?: boolean | undefined;
-  /** A connection was found; `head` is written right after. */
+  /**
+   * A new connection is being made for this exchange; `onStart` follows once it is open. May be
+   * called inside `dispatch`: it only takes note.
+   */
+  onConnecting?(socket: Socket): void;
+  /** A connection was found; `head`, unless it is empty, is written right after. */
   onStart(control: ExchangeControl, isReused: boolean): void;
   /** `control.write()` returned false and all bytes have gone to the system since. */
   onDrain?(): void;
@@ -34,6 +39,11 @@ export interface Exchange {
   onHead(head: ResponseHead, framing: BodyFraming): void;
   /** A piece of the body, lent for the call. False: no more until `control.resume()`. */
   onBody(chunk: Uint8Array): boolean;
+  /**
+   * The response's last byte has come. False: the connection stays this exchange's until `control.release()`, as Node's
+   * does until the data is consumed; an `onError` meanwhile says that it is gone. Default: true.
+   */
+  onResponseEnd?(trailers: HeaderBlock | undefined): boolean;
   /** The response is complete; nothing follows. Where `control.end()` was not called, the rest of the upload is not wanted. */
   onComplete(trailers: HeaderBlock | undefined): void;
   /**
@@ -60,8 +70,22 @@ export interface ExchangeControl {
   end(): void;
   /** Goes on after `onBody` returned false. */
   resume(): void;
+  /** Ends the exchange after `onResponseEnd` returned false: `onComplete` follows inside this call. */
+  release(): void;
   /** Takes the connection out of the pool: it is not reused after this exchange, and its slot is free at once. */
   detach(): void;
+}
+
+/**
+ * The member by which an agent's addRequest() knows a request that takes a connection's bytes instead of a stream: our own
+ * ClientRequest, whichever copy of this package it came from.
+ */
+export const dispatchTo: unique symbol = Symbol.for("holdfast.dispatchTo");
+
+/** A request as an agent's addRequest() sees it: with `dispatchTo` it wants no onSocket(). */
+export interface DispatchableRequest {
+  /** Dispatches the request's exchange, now and, where it is tried again, later. */
+  [dispatchTo](dispatcher: Dispatcher, endpoint: Endpoint): void;
 }
 
 /** Where an exchange goes. Equal endpoints are one object, so that what is derived from one is derived once. */
