@@ -12,7 +12,8 @@ import * as net from "node:net";
 import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
 import { argumentError, unsupportedOptionError } from "./errors.ts";
-import { nodeCapabilities } from "./node_capabilities.ts";
+import { nodeCapabilities, tlsNeedsGate } from "./node_capabilities.ts";
+import { Gate } from "./node_gate.ts";
 import { bindDuplex, NodeSocket, type Peer, takeBack } from "./node_socket.ts";
 import {
   assertTlsOptions,
@@ -106,7 +107,8 @@ class ConnectedSocket extends NodeSocket {
     socket.phase = "tls";
     const attempt = attemptOf(socket, options, options.host, options.port ?? 0, this.#memory);
     if (attempt === undefined) raw.destroy();
-    else secure(socket, attempt, { socket: raw }, "readable", undefined);
+    else if (tlsNeedsGate) secureThroughGate(socket, attempt, raw as net.Socket);
+    else secure(socket, attempt, { socket: raw }, "readable");
     return socket;
   }
 }
@@ -131,7 +133,10 @@ function connect(options: ConnectOptions, handler: SocketHandler, memory: TlsMem
   assertTlsOptions(options.tls);
   const attempt = attemptOf(socket, options.tls, host, options.path ?? options.port ?? 0, memory);
   if (attempt === undefined) return socket;
-  const stream = secure(socket, attempt, netOptions(options, socket), "onread", hints);
+  const reach = netOptions(options, socket);
+  const stream = tlsNeedsGate
+    ? secureThroughGate(socket, attempt, net.connect({ ...reach, onread: undefined } as never), hints)
+    : secure(socket, attempt, reach, "onread", hints);
   stream.once("connect", () => {
     stream.setNoDelay(options.noDelay ?? true);
     socket.phase = "tls";
@@ -163,15 +168,16 @@ function attemptOf(
   }
 }
 
+/** Starts TLS over `reach`, which says how to get at the peer; returns the TLS stream. */
 function secure(
   socket: NodeSocket,
   attempt: TlsAttempt,
   reach: object,
-  readStyle: "onread" | "readable",
-  hints: readonly string[] | undefined,
+  read: "onread" | "readable" | Gate,
+  hints?: readonly string[],
 ): tls.TLSSocket {
   const stream = tls.connect({ ...reach, ...attempt.settings } as tls.ConnectionOptions);
-  socket.attach(stream, readStyle);
+  socket.attach(stream, read);
   attempt.watch(stream);
   const forget = (): void => attempt.failed();
   stream.once("close", forget);
@@ -179,9 +185,22 @@ function secure(
     const refused = attempt.verify(stream);
     if (refused !== undefined) return socket.fail(refused);
     stream.off("close", forget);
-    socket.open(infoOf(stream, hints));
+    const transport = read instanceof Gate ? read.raw : stream;
+    socket.open({ ...infoOf(transport, hints), tls: tlsInfoOf(stream) });
   });
   return stream;
+}
+
+/** The same over a raw stream and a gate; returns the raw stream. */
+function secureThroughGate(
+  socket: NodeSocket,
+  attempt: TlsAttempt,
+  raw: net.Socket,
+  hints?: readonly string[],
+): net.Socket {
+  const gate = new Gate(raw);
+  secure(socket, attempt, { socket: gate }, gate, hints);
+  return raw;
 }
 
 // One buffer for all sockets: the system reads into it, and `onData` has returned before anything else can read.

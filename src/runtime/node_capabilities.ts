@@ -12,6 +12,9 @@ import type { BindingOption, Capabilities, HintOption, TlsOption } from "./socke
 /** The table of the `node` adapter on this runtime. */
 export const nodeCapabilities: Capabilities = tableOf(hostOf());
 
+/** A paused TLSSocket reads on without bound and loses the end; node_gate.ts is the way out. */
+export const tlsNeedsGate: boolean = hostOf() === "deno";
+
 type Host = "node" | "deno" | "bun";
 
 // By what only the runtime itself defines: a global `Deno` may be a shim on Node.

@@ -15,13 +15,17 @@
 
 import type { Duplex } from "node:stream";
 import { argumentError, fromNodeError, type SocketError, type SocketPhase } from "./errors.ts";
+import { Gate } from "./node_gate.ts";
 import type { Socket, SocketHandler, SocketInfo } from "./socket.ts";
 
 /** From this many pending bytes on `write()` asks to wait: Node's own mark since 22, a pipe's size on Linux. */
 const WRITE_HIGH_WATER_BYTES = 64 * 1024;
 
-/** How a stream is read: "onread", by `onRead()` from the callback of that option; "readable", by its event. */
-export type ReadStyle = "onread" | "readable";
+/**
+ * How a stream is read: "onread", by `onRead()` from the callback of that option; "readable", by its event; "gated", by
+ * 'data', without ever stopping the stream itself: its gate is shut instead.
+ */
+export type ReadStyle = "onread" | "readable" | "gated";
 
 /** Whom an error names. */
 export interface Peer {
@@ -31,7 +35,7 @@ export interface Peer {
   readonly port?: number | undefined;
 }
 
-/** What net.Socket has and another Duplex may lack. */
+/** What net.Socket has and another Duplex may lack: for a stream of TLS over a gate, its raw stream's. */
 interface NetMethods {
   ref?(): void;
   unref?(): void;
@@ -64,6 +68,7 @@ export class NodeSocket implements Socket {
   readonly #peer: Peer;
   #stream!: Duplex;
   #readStyle: ReadStyle = "onread";
+  #gate: Gate | undefined;
   #info: SocketInfo | undefined;
   #connecting = true;
   // destroy() was called: nothing but onClose is told.
@@ -122,14 +127,17 @@ export class NodeSocket implements Socket {
     return this.#info;
   }
 
-  /** Gives the socket its stream; the stream is the socket's from here on. */
-  attach(stream: Duplex, readStyle: ReadStyle): void {
+  /** Gives the socket its stream, which is the socket's from here on; with a gate it is read in the style "gated". */
+  attach(stream: Duplex, read: "onread" | "readable" | Gate): void {
     this.#stream = stream;
-    this.#readStyle = readStyle;
+    this.#gate = read instanceof Gate ? read : undefined;
+    this.#readStyle = read instanceof Gate ? "gated" : read;
     stream.on("error", this.#onStreamError);
     stream.on("end", this.#onStreamEnd);
     stream.on("close", this.#onStreamClose);
-    if (readStyle === "readable") stream.on("readable", this.#onReadable);
+    this.#startReading();
+    // The raw stream's own error says more than what becomes of it in TLS.
+    this.#gate?.raw.on("error", this.#onStreamError);
     // What happened before is not told by events any more.
     if (stream.readableEnded) this.#endWaits = true;
     if (stream.closed) queueMicrotask(() => this.#closedBefore());
@@ -156,13 +164,13 @@ export class NodeSocket implements Socket {
     if (this.#abandoned || this.#closed) return;
     this.#gone = true;
     this.#error ??= this.#socketError(error);
-    this.#stream.destroy();
+    this.#destroyStream();
   }
 
   /** Bytes came by `onread`, lent for the call; false: read no more for now. */
   onRead(chunk: Uint8Array): boolean {
-    if (this.#abandoned || this.#released) return true;
-    if (this.#lent) return this.#stream.push(chunk.slice()) || !(this.#stopped = true);
+    if (this.#abandoned) return true;
+    if (this.#lent || this.#released) return this.#pushOn(chunk);
     if (this.#paused || this.#waiting.length > 0) {
       this.#waiting.push(chunk.slice());
       this.#stopped = true;
@@ -204,33 +212,35 @@ export class NodeSocket implements Socket {
     this.#drop();
     // The stream has closed already and only waited for the reader.
     if (this.#closeWaits) queueMicrotask(() => this.#close());
-    else this.#stream.destroy();
+    else this.#destroyStream();
   }
 
   pause(): void {
     this.#paused = true;
+    this.#gate?.shut();
   }
 
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
+    this.#gate?.open();
     this.#scheduleFlush();
   }
 
   ref(): void {
-    (this.#stream as NetMethods).ref?.();
+    this.#transport.ref?.();
   }
 
   unref(): void {
-    (this.#stream as NetMethods).unref?.();
+    this.#transport.unref?.();
   }
 
   setNoDelay(on: boolean): void {
-    (this.#stream as NetMethods).setNoDelay?.(on);
+    this.#transport.setNoDelay?.(on);
   }
 
   setKeepAlive(on: boolean, initialDelayMs: number): void {
-    (this.#stream as NetMethods).setKeepAlive?.(on, initialDelayMs);
+    this.#transport.setKeepAlive?.(on, initialDelayMs);
   }
 
   /**
@@ -242,7 +252,7 @@ export class NodeSocket implements Socket {
     this.#assertOpen("lend");
     this.#lent = true;
     this.#stream.allowHalfOpen = false;
-    if (this.#readStyle === "readable") this.#stream.off("readable", this.#onReadable);
+    this.#stopReading();
     for (const chunk of this.#waiting.splice(0)) this.#stream.push(chunk);
     bindDuplex(this.#stream, (handler) => this.#take(handler));
     return this.#stream;
@@ -254,8 +264,8 @@ export class NodeSocket implements Socket {
     this.#lent = false;
     this.#paused = false;
     this.#stream.allowHalfOpen = true;
-    if (this.#readStyle === "readable") this.#stream.on("readable", this.#onReadable);
-    else this.#collectUnread();
+    if (this.#readStyle !== "readable") this.#collectUnread();
+    this.#startReading();
     if (this.#stream.readableEnded && !this.#hasEnded) this.#endWaits = true;
     if (this.#stream.writableEnded) this.#endRequested = true;
     this.#scheduleFlush();
@@ -273,7 +283,7 @@ export class NodeSocket implements Socket {
     // The 'error' listener stays: an error of the raw stream reaches the TLS stream, and would throw here.
     this.#stream.off("end", this.#onStreamEnd);
     this.#stream.off("close", this.#onStreamClose);
-    this.#stream.off("readable", this.#onReadable);
+    this.#stopReading();
     return this.#stream;
   }
 
@@ -283,10 +293,36 @@ export class NodeSocket implements Socket {
     if (this.destroyed || hasEnded) throw invalidState(action, "it has ended");
   }
 
+  // The stream's other owner reads it as a stream: a copy, because the chunk is lent.
+  #pushOn(chunk: Uint8Array): boolean {
+    const goesOn = this.#stream.push(chunk.slice());
+    if (!goesOn) this.#stopped = true;
+    return goesOn;
+  }
+
+  #startReading(): void {
+    if (this.#readStyle === "readable") this.#stream.on("readable", this.#onReadable);
+    if (this.#readStyle === "gated") this.#stream.on("data", this.#onData);
+  }
+
+  #stopReading(): void {
+    this.#stream.off("readable", this.#onReadable);
+    if (this.#readStyle !== "gated") return;
+    this.#stream.off("data", this.#onData);
+    // A stream without a 'data' listener flows on and drops; one whose last 'readable' listener goes is as new.
+    this.#stream.on("readable", this.#onReadable);
+    this.#stream.off("readable", this.#onReadable);
+  }
+
   #deliver(chunk: Uint8Array): void {
     this.#bytesRead += chunk.length;
     this.handler.onData(chunk);
   }
+
+  readonly #onData = (chunk: Uint8Array): void => {
+    if (this.#cannotTell() || this.#waiting.length > 0) this.#waiting.push(chunk);
+    else this.#deliver(chunk);
+  };
 
   readonly #onReadable = (): void => {
     if (!this.#cannotTell()) this.#readAvailable();
@@ -335,6 +371,7 @@ export class NodeSocket implements Socket {
 
   readonly #onStreamClose = (): void => {
     this.#gone = true;
+    this.#gate?.destroy();
     const waits = this.#waiting.length > 0 || (this.#paused && this.#stream.readableLength > 0);
     if (waits && !this.#abandoned && !this.#lent) this.#closeWaits = true;
     else this.#close();
@@ -375,6 +412,16 @@ export class NodeSocket implements Socket {
     if (this.#readStyle === "readable") this.#readAvailable();
     else if (!this.#gone && this.#stopped) this.#restart();
     if (this.#closeWaits && !this.#cannotTell()) this.#close();
+  }
+
+  get #transport(): NetMethods {
+    return this.#gate?.raw ?? this.#stream as NetMethods;
+  }
+
+  // Deno's TLSSocket leaves the stream under it open (measured).
+  #destroyStream(): void {
+    this.#stream.destroy();
+    this.#gate?.destroy();
   }
 
   // After `onread` has returned false only resume() makes the system read again.
