@@ -173,6 +173,12 @@ const denoTexts: readonly (readonly [RegExp, string])[] = [
   [/invalid peer certificate: Revoked/, "CERT_REVOKED"],
   [/InvalidPurpose/, "INVALID_PURPOSE"],
   [/InvalidContentType|corrupt message/, "ERR_SSL_WRONG_VERSION_NUMBER"],
+  [/fatal alert: CertificateRequired/, "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED"],
+  [/fatal alert: HandshakeFailure/, "ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE"],
+  [/fatal alert: ProtocolVersion/, "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION"],
+  [/fatal alert: NoApplicationProtocol/, "ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL"],
+  [/fatal alert: Unrecogni[sz]edName/, "ERR_SSL_TLSV1_UNRECOGNIZED_NAME"],
+  [/fatal alert: InternalError/, "ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR"],
 ];
 
 /** Gives an error of Deno's own sockets Node's code. */
@@ -184,7 +190,7 @@ export function denoError(error: unknown, context: NativeFailureContext): Socket
     return nativeError(lookup, { ...context, phase: "lookup", syscall: "getaddrinfo" }, message, error);
   }
   const code = native ?? match(denoTexts, message) ?? denoNames.get(name) ??
-    (context.phase === "tls" ? "EPROTO" : "ECONNRESET");
+    (context.phase === "tls" || name === "InvalidData" ? "EPROTO" : "ECONNRESET");
   return nativeError(code, context, message, error);
 }
 
@@ -202,7 +208,16 @@ export function bunError(error: unknown, context: NativeFailureContext): SocketE
   }
   const isLookup = native === "ENOTFOUND" || native === "EAI_AGAIN";
   const place = isLookup ? { ...context, phase: "lookup" as const, syscall: "getaddrinfo" } : context;
-  return nativeError(native ?? (context.phase === "tls" ? "EPROTO" : "ECONNRESET"), place, message, error);
+  const code = openSslCode(message) ?? native ?? (context.phase === "tls" ? "EPROTO" : "ECONNRESET");
+  return nativeError(code, place, message, error);
+}
+
+// "error:100000f7:SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER", which Bun calls EPROTO and Node ERR_SSL_...
+function openSslCode(message: string): string | undefined {
+  const reason = /SSL routines:[^:]*:([A-Z0-9_]+)/.exec(message)?.[1];
+  // BoringSSL's older name for the alert of TLS 1.3.
+  if (reason === "TLSV1_ALERT_CERTIFICATE_REQUIRED") return "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED";
+  return reason === undefined ? undefined : `ERR_SSL_${reason}`;
 }
 
 function errorFacts(error: unknown): { name: string; message: string; code: string | undefined } {
@@ -232,8 +247,20 @@ function nativeError(
   return new SocketError(text, { ...context, code, cause });
 }
 
-/** Throws ERR_SOCKET_BAD_PORT, as Node does, for what is no port; undefined passes. */
-export function checkPort(port: number | undefined): void {
-  if (port === undefined || (Number.isInteger(port) && port >= 0 && port <= 65535)) return;
+/** Throws RangeError ERR_SOCKET_BAD_PORT, as Node does, for what is no port; undefined passes unless it is needed. */
+export function checkPort(port: number | undefined, isNeeded: boolean = false): void {
+  if (port === undefined ? !isNeeded : Number.isInteger(port) && port >= 0 && port <= 65535) return;
   throw argumentError("ERR_SOCKET_BAD_PORT", `Cannot connect to port "${port}": not 0 to 65535`, RangeError);
+}
+
+/** Error ERR_INVALID_STATE: the socket is not in the state that a call to it needs. */
+export function invalidState(action: string, reason: string): Error {
+  return argumentError("ERR_INVALID_STATE", `Cannot ${action} a socket: ${reason}`, Error);
+}
+
+/** What a handler has thrown becomes the process's uncaught exception, and whoever called the handler goes on. */
+export function throwLater(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
 }

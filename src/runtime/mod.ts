@@ -10,9 +10,9 @@
  * @module
  */
 
-import { bunCapabilities, type BunLike, createBunConnect } from "./bun.ts";
-import { useWayOut } from "./context.ts";
-import { createDenoConnect, denoCapabilities, type DenoLike, denoWayOut } from "./deno.ts";
+import { bunCapabilities, type BunLike, bunRefuses, createBunConnect } from "./bun.ts";
+import { outside, useWayOut } from "./context.ts";
+import { createDenoConnect, denoCapabilities, type DenoLike, denoRefuses, denoWayOut } from "./deno.ts";
 import { argumentError, unsupportedOptionError } from "./errors.ts";
 import { connectNode, nodeCapabilities } from "./node.ts";
 import { type Capabilities, type Connect, type ConnectOptions, unsupportedOption } from "./socket.ts";
@@ -33,6 +33,8 @@ export interface ConnectorOptions {
 export interface Adapter {
   /** What it honours. */
   readonly capabilities: Capabilities;
+  /** The first option given, by name, that it does not honour. */
+  readonly refuses: (options: ConnectOptions) => string | undefined;
   /** Its way to connect. */
   readonly connect: Connect;
 }
@@ -42,13 +44,13 @@ export interface Adapter {
  *
  * The `Connect` throws a TypeError with the code ERR_UNSUPPORTED_OPTION, which names the option, where no adapter (or
  * not the one asked for) honours a binding option. `createConnect` itself throws it for the name of an adapter
- * that this runtime does not have.
+ * that this runtime does not have. Sockets are opened outside of every asynchronous context, and so are their handlers called.
  */
 export function createConnect(options: ConnectorOptions = {}): Connect {
   const { runtime } = options;
-  if (typeof runtime === "function") return runtime;
-  if (runtime === undefined) return (target, handler) => route(adapters(), target).connect(target, handler);
-  return adapterOf(runtime).connect;
+  if (typeof runtime === "function") return openOutside(runtime);
+  if (runtime !== undefined) return openOutside(adapterOf(runtime).connect);
+  return openOutside((target, handler) => route(adapters(), target).connect(target, handler));
 }
 
 /** The adapters of this runtime, fastest first. */
@@ -57,6 +59,11 @@ export function adapters(): readonly Adapter[] {
 }
 
 let found: readonly Adapter[] | undefined;
+
+// Whoever opens a socket for a pool is not whoever it will serve: it must not keep the asynchronous context of its creator.
+function openOutside(connect: Connect): Connect {
+  return (target, handler) => outside(() => connect(target, handler));
+}
 
 function adapterOf(name: AdapterName): Adapter {
   if (!adapterNames.includes(name)) {
@@ -70,12 +77,11 @@ function adapterOf(name: AdapterName): Adapter {
 function route(candidates: readonly Adapter[], target: ConnectOptions): Adapter {
   let refused: string | undefined;
   for (const adapter of candidates) {
-    // TLS goes to node:tls until the native adapters' own is held to the same tests.
-    if (target.tls !== undefined && adapter.capabilities !== nodeCapabilities) continue;
-    refused = unsupportedOption(target, adapter.capabilities);
+    refused = adapter.refuses(target);
     if (refused === undefined) return adapter;
   }
-  throw unsupportedOptionError(refused ?? "tls", "node");
+  // The last one asked, which is node:net's.
+  throw unsupportedOptionError(refused ?? "runtime", "node");
 }
 
 /** The globals by which the runtime is known. */
@@ -89,13 +95,17 @@ function findAdapters(): Adapter[] {
   const result: Adapter[] = [];
   const { Deno, Bun } = genuine();
   if (Deno !== undefined) {
-    result.push({ capabilities: denoCapabilities, connect: createDenoConnect(Deno) });
+    result.push({ capabilities: denoCapabilities, refuses: denoRefuses, connect: createDenoConnect(Deno) });
   }
   if (Bun !== undefined) {
-    result.push({ capabilities: bunCapabilities, connect: createBunConnect(Bun) });
+    result.push({ capabilities: bunCapabilities, refuses: bunRefuses, connect: createBunConnect(Bun) });
   }
-  result.push({ capabilities: nodeCapabilities, connect: connectNode });
+  result.push({ capabilities: nodeCapabilities, refuses: nodeRefuses, connect: connectNode });
   return result;
+}
+
+function nodeRefuses(options: ConnectOptions): string | undefined {
+  return unsupportedOption(options, nodeCapabilities);
 }
 
 // The runtime's own process says who it is: @deno/shim-deno on Node defines Deno alone, and its sockets do not work.

@@ -1,0 +1,374 @@
+/**
+ * BunSocket: a Socket over one of Bun's connections.
+ *
+ * Owns what Bun's write() did not take, the pairing of Bun's events with the contract's, and the cover for a connect that
+ * Bun cannot cancel. Knows no HTTP.
+ *
+ * Strategy: one handler object for all sockets, whose events find theirs in `data`. Events are pushed as they come; what
+ * write() leaves waits in a queue for 'drain'.
+ *
+ * @module
+ */
+
+import type { BunHandlersLike, BunLike, BunSocketLike } from "./bun_like.ts";
+import { bunTls } from "./bun_tls.ts";
+import {
+  bunError,
+  fromNodeError,
+  invalidState,
+  type SocketError,
+  type SocketPhase,
+  throwLater,
+} from "./errors.ts";
+import type { ConnectOptions, Socket, SocketHandler, SocketInfo, StartTlsOptions } from "./socket.ts";
+
+/** Above this many pending bytes `write()` asks to wait; the node adapter's mark. */
+const highWaterMarkBytes = 65536;
+/** Chunks that wait are joined up to this size. */
+const joinBytes = 65536;
+
+function owner(socket: BunSocketLike): BunSocket {
+  return socket.data as BunSocket;
+}
+
+// Trap 12: without a handshake handler open() would come for a refused certificate too.
+const handlers: BunHandlersLike = {
+  open: (socket) => owner(socket).onNativeOpen(socket),
+  handshake: (socket, isAuthorized, error) => owner(socket).onNativeHandshake(isAuthorized, error),
+  data: (socket, chunk) => owner(socket).onNativeData(chunk),
+  end: (socket) => owner(socket).onNativeEnd(),
+  drain: (socket) => owner(socket).onNativeDrain(),
+  close: (socket, error) => owner(socket).onNativeClose(error),
+  error: (socket, error) => owner(socket).onNativeError(error),
+  // The promise rejects with the same error; given, so that it is not reported as unhandled.
+  connectError: () => {},
+};
+
+/** Checks the options of a `startTls`; throws for one that is not honoured. */
+export type AssertStartTls = (options: StartTlsOptions) => void;
+
+/** A Socket over one of Bun's connections; see the file's comment. Members are documented in socket.ts. */
+export class BunSocket implements Socket {
+  handler: SocketHandler;
+  connecting = true;
+  destroyed = false;
+  bytesRead = 0;
+  bytesWritten = 0;
+  pendingBytes = 0;
+  info: SocketInfo | undefined;
+
+  readonly #options: ConnectOptions;
+  readonly #assertStartTls: AssertStartTls;
+  #ignoredHints: readonly string[] | undefined;
+  #isTls = false;
+  #native: BunSocketLike | undefined;
+  #isReferenced = true;
+  #isPaused = false;
+  #hasReadEnd = false;
+  #hasClosed = false;
+  #isCalling = false;
+  #error: SocketError | undefined;
+  #queue: Uint8Array[] = [];
+  #isFlushDue = false;
+  #isEnding = false;
+  #hasSentFin = false;
+
+  /** Makes the socket; `connect` begins its connection. */
+  constructor(options: ConnectOptions, handler: SocketHandler, assertStartTls: AssertStartTls) {
+    this.#options = options;
+    this.handler = handler;
+    this.#assertStartTls = assertStartTls;
+  }
+
+  /** Dials; called once. */
+  connect(bun: BunLike, ignoredHints: readonly string[] | undefined): void {
+    this.#ignoredHints = ignoredHints;
+    this.#dial(bun).catch((error: unknown) => this.#fail(error, "connect", "connect"));
+  }
+
+  // Asynchronous, so that what Bun throws at once (key material that it cannot read) is a rejection like any other.
+  async #dial(bun: BunLike): Promise<void> {
+    const { path, host = "localhost", port = 0, tls } = this.#options;
+    this.#isTls = tls !== undefined;
+    const common = { socket: handlers, data: this, allowHalfOpen: true };
+    if (path !== undefined) await bun.connect({ unix: path, ...common });
+    else if (tls === undefined) await bun.connect({ hostname: host, port, ...common });
+    else await bun.connect({ hostname: host, port, tls: bunTls(tls, host), ...common });
+  }
+
+  // Events
+
+  onNativeOpen(native: BunSocketLike): void {
+    // Trap 3: destroyed while Bun was dialling, which nothing can cancel.
+    if (this.destroyed) return native.close();
+    this.#native = native;
+    native.setNoDelay(this.#options.noDelay !== false);
+    if (this.#options.keepAlive === true) {
+      native.setKeepAlive(true, this.#options.keepAliveInitialDelayMs ?? 0);
+    }
+    if (!this.#isReferenced) native.unref();
+    if (!this.#isTls) this.#open(native);
+  }
+
+  onNativeHandshake(isAuthorized: boolean, error: Error | null): void {
+    if (this.destroyed || !this.connecting) return;
+    if (isAuthorized && (error === null || error === undefined)) this.#open(this.#native!);
+    else this.#fail(error ?? new Error("The peer's certificate was not authorized"), "tls", "connect");
+  }
+
+  #open(native: BunSocketLike): void {
+    if (this.#isPaused) native.pause();
+    this.connecting = false;
+    this.info = { ...describe(native, this.#options, this.#isTls), ignoredHints: this.#ignoredHints };
+    this.#tell(this.handler.onOpen);
+    this.#flush();
+  }
+
+  // A handler that throws is the process's affair, where Bun would make a socket's error of it; the socket goes on.
+  #tell(method: (this: SocketHandler) => void): void {
+    try {
+      method.call(this.handler);
+    } catch (error) {
+      throwLater(error);
+    }
+  }
+
+  onNativeData(chunk: Uint8Array): void {
+    if (this.destroyed) return;
+    this.bytesRead += chunk.length;
+    try {
+      this.handler.onData(chunk);
+    } catch (error) {
+      throwLater(error);
+    }
+  }
+
+  onNativeEnd(): void {
+    // In a handshake it is an error, which follows.
+    if (this.destroyed || this.connecting || this.#hasReadEnd) return;
+    this.#hasReadEnd = true;
+    this.#tell(this.handler.onEnd);
+    if (this.#hasSentFin && !this.destroyed) this.#finish();
+  }
+
+  onNativeDrain(): void {
+    // Trap 8: it also comes without need.
+    if (this.pendingBytes > 0) this.#flush();
+  }
+
+  onNativeError(error: Error): void {
+    if (!this.destroyed) this.#error ??= this.#translate(error, this.connecting ? "tls" : "open", "read");
+  }
+
+  onNativeClose(error: Error | undefined): void {
+    if (this.destroyed) return;
+    if (this.#isCalling) return queueMicrotask(() => this.onNativeClose(error));
+    if (error !== undefined) this.onNativeError(error);
+    if (this.connecting) return this.#fail(new Error(disconnected), "tls", "connect");
+    // Trap 5: after our FIN the peer's comes as close() alone.
+    if (this.#error === undefined) this.onNativeEnd();
+    if (!this.destroyed) this.#finish();
+  }
+
+  // Writing
+
+  write(chunk: Uint8Array, more?: boolean): boolean {
+    if (this.destroyed || this.#isEnding) return false;
+    if (chunk.length > 0) {
+      this.bytesWritten += chunk.length;
+      this.pendingBytes += chunk.length;
+      this.#queue.push(chunk);
+    }
+    if (more !== true) {
+      if (!this.connecting) this.#send();
+    } else if (!this.#isFlushDue) {
+      this.#isFlushDue = true;
+      queueMicrotask(this.#flush);
+    }
+    return this.pendingBytes < highWaterMarkBytes;
+  }
+
+  // Outside of a call to the socket: sends, and tells what came of it.
+  readonly #flush = (): void => {
+    this.#isFlushDue = false;
+    if (this.connecting || this.destroyed) return;
+    const hadPending = this.pendingBytes > 0;
+    this.#send();
+    if (hadPending && this.pendingBytes === 0) this.#tell(this.handler.onDrain);
+    if (this.#hasSentFin && this.#hasReadEnd && !this.destroyed) this.#finish();
+  };
+
+  #send(): void {
+    const native = this.#native!;
+    this.#isCalling = true;
+    while (this.#queue.length > 0) {
+      const chunk = this.#takeChunk();
+      const written = native.write(chunk);
+      // -1: the peer is gone, and close() says why.
+      if (written > 0) this.pendingBytes -= written;
+      if (written >= chunk.length) continue;
+      this.#queue.unshift(written > 0 ? chunk.subarray(written) : chunk);
+      break;
+    }
+    if (this.#isEnding && !this.#hasSentFin && this.#queue.length === 0) {
+      this.#hasSentFin = true;
+      // Trap 5: end() would close both ways and drop what is not written.
+      native.shutdown();
+    }
+    this.#isCalling = false;
+  }
+
+  #takeChunk(): Uint8Array {
+    const queue = this.#queue;
+    if (queue.length === 1 || queue[0]!.length + queue[1]!.length > joinBytes) return queue.shift()!;
+    let length = 0;
+    let count = 0;
+    for (; count < queue.length && length + queue[count]!.length <= joinBytes; count++) {
+      length += queue[count]!.length;
+    }
+    const joined = new Uint8Array(length);
+    let offset = 0;
+    for (const chunk of queue.splice(0, count)) {
+      joined.set(chunk, offset);
+      offset += chunk.length;
+    }
+    return joined;
+  }
+
+  end(): void {
+    if (this.destroyed || this.#isEnding) return;
+    this.#isEnding = true;
+    // Not at once: with the peer's FIN already here this one is the end of the socket, and of that onClose tells.
+    queueMicrotask(this.#flush);
+  }
+
+  // Ending
+
+  destroy(error?: Error): void {
+    if (this.destroyed) return;
+    if (error !== undefined) this.#error ??= fromNodeError(error, { phase: this.#phase(), ...this.#peer() });
+    this.#shut();
+    queueMicrotask(() => this.#close(this.#error));
+  }
+
+  #phase(): SocketPhase {
+    if (!this.connecting) return "open";
+    return this.#isTls && this.#native !== undefined ? "tls" : "connect";
+  }
+
+  #fail(error: unknown, phase: SocketPhase, syscall: string): void {
+    if (this.destroyed) return;
+    this.#error ??= this.#translate(error, phase, syscall);
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.#shut();
+    this.#close(this.#error);
+  }
+
+  #shut(): void {
+    this.destroyed = true;
+    this.pendingBytes = 0;
+    this.#queue = [];
+    this.#native?.close();
+  }
+
+  #close(error: SocketError | undefined): void {
+    if (this.#hasClosed) return;
+    this.#hasClosed = true;
+    this.connecting = false;
+    try {
+      this.handler.onClose(error);
+    } catch (thrown) {
+      throwLater(thrown);
+    }
+  }
+
+  #translate(error: unknown, phase: SocketPhase, syscall?: string): SocketError {
+    return bunError(error, { phase, syscall, ...this.#peer() });
+  }
+
+  #peer(): { address: string | undefined; port: number | undefined } {
+    const { path, host, port } = this.#options;
+    return path !== undefined
+      ? { address: path, port: undefined }
+      : { address: this.info?.remoteAddress ?? host ?? "localhost", port };
+  }
+
+  // Flow and options
+
+  pause(): void {
+    this.#isPaused = true;
+    if (!this.connecting) this.#native?.pause();
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    if (!this.connecting) this.#native?.resume();
+  }
+
+  ref(): void {
+    this.#isReferenced = true;
+    this.#native?.ref();
+  }
+
+  unref(): void {
+    this.#isReferenced = false;
+    this.#native?.unref();
+  }
+
+  setNoDelay(on: boolean): void {
+    this.#native?.setNoDelay(on);
+  }
+
+  setKeepAlive(on: boolean, initialDelayMs: number): void {
+    this.#native?.setKeepAlive(on, initialDelayMs);
+  }
+
+  startTls(options: StartTlsOptions, handler: SocketHandler): Socket {
+    this.#assertStartTls(options);
+    const native = this.#native;
+    if (native === undefined || this.connecting) throw invalidState("start TLS on", "it is connecting");
+    if (this.destroyed || this.#hasReadEnd || this.#isEnding) {
+      throw invalidState("start TLS on", "it has ended");
+    }
+    if (this.pendingBytes > 0) throw invalidState("start TLS on", "bytes are still to be sent");
+    if (this.#isTls) throw invalidState("start TLS on", "it speaks TLS");
+    const secured = new BunSocket({ ...this.#options, host: options.host }, handler, this.#assertStartTls);
+    secured.#isTls = true;
+    secured.#isReferenced = this.#isReferenced;
+    const tls = bunTls(options, options.host);
+    try {
+      const pair = native.upgradeTLS({ tls, data: secured, socket: handlers });
+      secured.#native ??= pair?.[1];
+    } catch (error) {
+      queueMicrotask(() => secured.#fail(error, "tls", "connect"));
+    }
+    // Trap 15: the old handlers go on getting the ciphertext and a close(); of a socket that is shut they tell nobody.
+    this.destroyed = true;
+    this.#hasClosed = true;
+    return secured;
+  }
+}
+
+const disconnected = "Client network socket disconnected before secure TLS connection was established";
+
+function describe(native: BunSocketLike, options: ConnectOptions, isTls: boolean): SocketInfo {
+  const isUnix = options.path !== undefined;
+  const remoteAddress = isUnix ? undefined : native.remoteAddress;
+  return {
+    adapter: "bun",
+    localAddress: isUnix ? undefined : native.localAddress,
+    localPort: isUnix ? undefined : native.localPort,
+    remoteAddress,
+    remotePort: isUnix ? undefined : native.remotePort,
+    remoteFamily: remoteAddress === undefined ? undefined : remoteAddress.includes(":") ? 6 : 4,
+    tls: !isTls ? undefined : {
+      alpnProtocol: native.alpnProtocol || undefined,
+      authorized: true,
+      resumed: native.isSessionReused(),
+      protocol: native.getTLSVersion(),
+    },
+  };
+}

@@ -1,0 +1,490 @@
+/**
+ * DenoSocket: a Socket over one of Deno's connections.
+ *
+ * Owns the turning of pulled reads into pushed ones, the order of writes (exactly one in flight, the rest of a partial
+ * one first) and the first error, which is latched because a read after ECONNRESET says "end". Knows no HTTP.
+ *
+ * Strategy: promises with two callbacks bound once a socket, no async function on the way of a byte. A read is always
+ * pending while the socket is open and not paused, in a small buffer of its own while little comes and in a large one
+ * from a common store while much does. A paused socket is parked on a promise whose continuation was made by the read
+ * loop, so that `resume()` does not lead the loop into the caller's asynchronous context.
+ *
+ * @module
+ */
+
+import type { DenoConnLike, DenoLike, DenoTcpConnLike } from "./deno_like.ts";
+import {
+  denoError,
+  fromNodeError,
+  invalidState,
+  type SocketError,
+  type SocketPhase,
+  throwLater,
+} from "./errors.ts";
+import type {
+  ConnectOptions,
+  Socket,
+  SocketHandler,
+  SocketInfo,
+  StartTlsOptions,
+  TlsOptions,
+} from "./socket.ts";
+
+/** Size of an idle socket's buffer: a head of common size fits, and 10,000 of them are 10 MB. */
+const smallBytes = 1024;
+/** Size of a busy socket's buffer, and up to which chunks that wait are joined. */
+const largeBytes = 65536;
+/** From this many pending bytes on `write()` asks to wait; the node adapter's mark. */
+const highWaterMarkBytes = 65536;
+/** Large buffers kept for the next busy socket: 1 MB. */
+const maxSpareBuffers = 16;
+
+// A buffer is in one pending read or write at a time, and comes back when that has settled, never before: a closed
+// connection's read may still fill it.
+const spareBuffers: Uint8Array[] = [];
+
+function takeLarge(): Uint8Array {
+  return spareBuffers.pop() ?? new Uint8Array(largeBytes);
+}
+
+function giveBack(buffer: Uint8Array | undefined): void {
+  if (buffer?.length === largeBytes && spareBuffers.length < maxSpareBuffers) spareBuffers.push(buffer);
+}
+
+/** Checks the options of a `startTls`; throws for one that is not honoured. */
+export type AssertStartTls = (options: StartTlsOptions) => void;
+
+/** A Socket over one of Deno's connections; see the file's comment. Members are documented in socket.ts. */
+export class DenoSocket implements Socket {
+  handler: SocketHandler;
+  connecting = true;
+  bytesRead = 0;
+  bytesWritten = 0;
+  pendingBytes = 0;
+  info: SocketInfo | undefined;
+
+  readonly #deno: DenoLike;
+  readonly #options: ConnectOptions;
+  readonly #assertStartTls: AssertStartTls;
+  #conn: DenoConnLike | undefined;
+  #abort: AbortController | undefined;
+  #isTls = false;
+  #isReferenced = true;
+  #isShut = false;
+  #hasClosed = false;
+  #error: SocketError | undefined;
+
+  #isPaused = false;
+  #isReading = false;
+  #hasReadEnd = false;
+  #small: Uint8Array | undefined;
+  #buffer: Uint8Array | undefined;
+  #wantsLarge = false;
+  #held: number | null | undefined;
+  #wake: (() => void) | undefined;
+
+  #queue: Uint8Array[] = [];
+  #writing: Uint8Array | undefined;
+  #joined: Uint8Array | undefined;
+  #isFlushDue = false;
+  #isEnding = false;
+  #finState: "none" | "sending" | "sent" = "none";
+
+  /** Makes the socket; `connect` begins its connection. */
+  constructor(
+    deno: DenoLike,
+    options: ConnectOptions,
+    handler: SocketHandler,
+    assertStartTls: AssertStartTls,
+  ) {
+    this.#deno = deno;
+    this.#options = options;
+    this.handler = handler;
+    this.#assertStartTls = assertStartTls;
+  }
+
+  get destroyed(): boolean {
+    return this.#isShut || this.#error !== undefined;
+  }
+
+  // Opening
+
+  /** Dials; called once. */
+  connect(ignoredHints: readonly string[] | undefined): void {
+    this.#settle(this.#dial(this.#options), ignoredHints);
+  }
+
+  #settle(attempt: Promise<string | null | undefined>, ignoredHints?: readonly string[]): void {
+    attempt.then(
+      (alpnProtocol) => this.#open(alpnProtocol, ignoredHints),
+      (error: unknown) => this.#fail(error, this.#isTls ? "tls" : "connect", "connect"),
+    );
+  }
+
+  async #dial(options: ConnectOptions): Promise<string | null | undefined> {
+    if (options.path !== undefined) {
+      this.#adopt(await this.#deno.connect({ transport: "unix", path: options.path }));
+      return undefined;
+    }
+    this.#abort = new AbortController();
+    const conn = await this.#deno.connect({
+      hostname: options.host ?? "localhost",
+      port: options.port ?? 0,
+      signal: this.#abort.signal,
+      ...(options.autoSelectFamily === undefined ? {} : { autoSelectFamily: options.autoSelectFamily }),
+      ...(options.autoSelectFamilyAttemptTimeoutMs === undefined
+        ? {}
+        : { autoSelectFamilyAttemptDelay: options.autoSelectFamilyAttemptTimeoutMs }),
+    });
+    this.#abort = undefined;
+    if (!this.#adopt(conn)) return undefined;
+    // TlsConn has no setNoDelay: it has to be set before (trap 10).
+    conn.setNoDelay(options.noDelay !== false);
+    if (options.keepAlive === true) conn.setKeepAlive(true);
+    if (options.tls === undefined) return undefined;
+    return await this.#handshake(conn, options.tls, options.host ?? "localhost");
+  }
+
+  async #handshake(conn: DenoConnLike, tls: TlsOptions, host: string): Promise<string | null> {
+    this.#isTls = true;
+    const secured = await this.#deno.startTls(conn as never, {
+      // Verified, and sent as SNI unless it is an address.
+      hostname: tls.servername ?? tls.host ?? host,
+      ...(tls.ALPNProtocols === undefined ? {} : { alpnProtocols: [...tls.ALPNProtocols] }),
+    });
+    if (!this.#adopt(secured)) return null;
+    return (await secured.handshake()).alpnProtocol;
+  }
+
+  // False: the socket was destroyed while the connection was on its way.
+  #adopt(conn: DenoConnLike): boolean {
+    if (this.#isShut) {
+      closeQuietly(conn);
+      return false;
+    }
+    this.#conn = conn;
+    if (!this.#isReferenced) conn.unref();
+    return true;
+  }
+
+  #open(alpnProtocol: string | null | undefined, ignoredHints: readonly string[] | undefined): void {
+    if (this.#isShut) return;
+    this.connecting = false;
+    this.info = { ...describe(this.#conn!, alpnProtocol), ignoredHints };
+    this.#flush();
+    this.#tell(this.handler.onOpen);
+    this.#next();
+  }
+
+  // A handler that throws is the process's affair; the socket goes on.
+  #tell(method: (this: SocketHandler) => void): void {
+    try {
+      method.call(this.handler);
+    } catch (error) {
+      throwLater(error);
+    }
+  }
+
+  // Reading
+
+  // Goes on with the read loop: the only caller of #read, so that two reads are never pending.
+  readonly #next = (): void => {
+    if (this.#isShut || this.#isReading || this.#hasReadEnd || this.#wake !== undefined) return;
+    if (this.#isPaused) {
+      new Promise<void>((resolve) => this.#wake = resolve).then(this.#next);
+    } else if (this.#held !== undefined) {
+      const count = this.#held;
+      this.#held = undefined;
+      this.#deliver(count);
+    } else {
+      this.#read();
+    }
+  };
+
+  #read(): void {
+    this.#isReading = true;
+    this.#buffer = this.#wantsLarge ? takeLarge() : (this.#small ??= new Uint8Array(smallBytes));
+    this.#conn!.read(this.#buffer).then(this.#onRead, this.#onReadError);
+  }
+
+  readonly #onRead = (count: number | null): void => {
+    this.#isReading = false;
+    if (this.#isShut) return this.#releaseBuffer();
+    if (this.#isPaused) {
+      this.#held = count;
+      return this.#next();
+    }
+    this.#deliver(count);
+  };
+
+  #deliver(count: number | null): void {
+    if (count === null) return this.#endReading(this.#isTls ? true : undefined);
+    const buffer = this.#buffer!;
+    this.bytesRead += count;
+    // Much came: the next read gets a large buffer; little came, or the socket was parked in a pool: a small one.
+    this.#wantsLarge = count >= smallBytes;
+    if (count > 0) this.#tellData(buffer.subarray(0, count));
+    this.#wantsLarge &&= this.#isReferenced;
+    this.#releaseBuffer();
+    this.#next();
+  }
+
+  #tellData(chunk: Uint8Array): void {
+    try {
+      this.handler.onData(chunk);
+    } catch (error) {
+      throwLater(error);
+    }
+  }
+
+  #releaseBuffer(): void {
+    giveBack(this.#buffer);
+    this.#buffer = undefined;
+  }
+
+  #endReading(authenticated?: boolean): void {
+    this.#releaseBuffer();
+    this.#hasReadEnd = true;
+    this.#small = undefined;
+    if (this.#error !== undefined) return this.#finish();
+    try {
+      this.handler.onEnd(authenticated);
+    } catch (error) {
+      throwLater(error);
+    }
+    if (this.#finState === "sent" && !this.#isShut) this.#finish();
+  }
+
+  readonly #onReadError = (error: unknown): void => {
+    this.#isReading = false;
+    this.#releaseBuffer();
+    if (this.#isShut) return;
+    // TLS ended without close_notify: an end, but not proven to be the peer's (trap 17).
+    if (this.#isTls && isUnexpectedEof(error)) return this.#endReading(false);
+    this.#fail(error, "open", "read");
+  };
+
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+
+  // Writing
+
+  write(chunk: Uint8Array, more?: boolean): boolean {
+    if (this.destroyed || this.#isEnding) return false;
+    if (chunk.length === 0) return this.pendingBytes < highWaterMarkBytes;
+    this.bytesWritten += chunk.length;
+    this.pendingBytes += chunk.length;
+    this.#queue.push(chunk);
+    if (more !== true) this.#flush();
+    else if (!this.#isFlushDue) {
+      this.#isFlushDue = true;
+      queueMicrotask(this.#flush);
+    }
+    return this.pendingBytes < highWaterMarkBytes;
+  }
+
+  readonly #flush = (): void => {
+    this.#isFlushDue = false;
+    if (this.connecting || this.destroyed || this.#writing !== undefined) return;
+    if (this.#queue.length > 0) this.#send(this.#takeChunk());
+    else if (this.#isEnding && this.#finState === "none") this.#sendFin();
+  };
+
+  // Whole chunks up to a large buffer are joined: one write for what was written while another was in flight.
+  #takeChunk(): Uint8Array {
+    const queue = this.#queue;
+    const first = queue[0]!;
+    if (queue.length === 1 || first.length + queue[1]!.length > largeBytes) return queue.shift()!;
+    const joined = this.#joined = takeLarge();
+    let length = 0;
+    let count = 0;
+    for (; count < queue.length; count++) {
+      const chunk = queue[count]!;
+      if (length + chunk.length > largeBytes) break;
+      joined.set(chunk, length);
+      length += chunk.length;
+    }
+    queue.splice(0, count);
+    return joined.subarray(0, length);
+  }
+
+  #send(chunk: Uint8Array): void {
+    this.#writing = chunk;
+    this.#conn!.write(chunk).then(this.#onWritten, this.#onWriteError);
+  }
+
+  readonly #onWritten = (count: number): void => {
+    const chunk = this.#writing!;
+    if (this.#isShut) return this.#releaseJoined();
+    this.pendingBytes -= count;
+    if (count < chunk.length) return this.#send(chunk.subarray(count));
+    this.#releaseJoined();
+    if (this.#queue.length > 0 && !this.#isFlushDue) return this.#flush();
+    if (this.pendingBytes === 0) this.#tell(this.handler.onDrain);
+    this.#flush();
+  };
+
+  #releaseJoined(): void {
+    giveBack(this.#joined);
+    this.#joined = undefined;
+    this.#writing = undefined;
+  }
+
+  readonly #onWriteError = (error: unknown): void => {
+    this.#releaseJoined();
+    if (this.#isShut) return;
+    this.#queue = [];
+    this.pendingBytes = 0;
+    this.#error ??= denoError(error, { phase: "open", syscall: "write", ...this.#peer() });
+    // What the peer sent before it went (an early answer to an upload) is still to be read: the pending read ends with it.
+    // Not so while paused, because whoever paused may be waiting for onDrain.
+    if (!this.#isReading || this.#isPaused) this.#finish();
+  };
+
+  end(): void {
+    if (this.destroyed || this.#isEnding) return;
+    this.#isEnding = true;
+    this.#flush();
+  }
+
+  #sendFin(): void {
+    this.#finState = "sending";
+    this.#conn!.closeWrite().then(() => {
+      this.#finState = "sent";
+      if (!this.#isShut && this.#hasReadEnd) this.#finish();
+    }, this.#onWriteError);
+  }
+
+  // Ending
+
+  destroy(error?: Error): void {
+    if (this.#isShut) return;
+    this.#shut();
+    if (error !== undefined) this.#error ??= fromNodeError(error, { phase: this.#phase(), ...this.#peer() });
+    queueMicrotask(() => this.#close(this.#error));
+  }
+
+  #phase(): SocketPhase {
+    return !this.connecting ? "open" : this.#isTls ? "tls" : "connect";
+  }
+
+  #fail(error: unknown, phase: SocketPhase, syscall: string): void {
+    if (this.#isShut) return;
+    this.#error ??= denoError(error, { phase, syscall, ...this.#peer() });
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.#shut();
+    this.#close(this.#error);
+  }
+
+  #shut(): void {
+    this.#isShut = true;
+    this.pendingBytes = 0;
+    this.#queue = [];
+    if (this.#held !== undefined) this.#releaseBuffer();
+    this.#abort?.abort();
+    if (this.#conn !== undefined) closeQuietly(this.#conn);
+  }
+
+  #close(error: SocketError | undefined): void {
+    if (this.#hasClosed) return;
+    this.#hasClosed = true;
+    this.connecting = false;
+    try {
+      this.handler.onClose(error);
+    } catch (thrown) {
+      throwLater(thrown);
+    }
+  }
+
+  #peer(): { address: string | undefined; port: number | undefined } {
+    const { path, host, port } = this.#options;
+    return path !== undefined
+      ? { address: path, port: undefined }
+      : { address: this.info?.remoteAddress ?? host ?? "localhost", port };
+  }
+
+  // Options of an open socket
+
+  ref(): void {
+    this.#isReferenced = true;
+    this.#conn?.ref();
+  }
+
+  unref(): void {
+    this.#isReferenced = false;
+    this.#conn?.unref();
+  }
+
+  setNoDelay(on: boolean): void {
+    (this.#conn as Partial<DenoTcpConnLike> | undefined)?.setNoDelay?.(on);
+  }
+
+  setKeepAlive(on: boolean, _initialDelayMs: number): void {
+    (this.#conn as Partial<DenoTcpConnLike> | undefined)?.setKeepAlive?.(on);
+  }
+
+  startTls(options: StartTlsOptions, handler: SocketHandler): Socket {
+    this.#assertStartTls(options);
+    const conn = this.#conn;
+    if (conn === undefined || this.connecting) throw invalidState("start TLS on", "it is connecting");
+    if (this.destroyed || this.#hasReadEnd || this.#isEnding) {
+      throw invalidState("start TLS on", "it has ended");
+    }
+    if (this.pendingBytes > 0) throw invalidState("start TLS on", "bytes are still to be sent");
+    // Trap 14: with a read pending Deno refuses, and the connection is gone.
+    if (this.#isReading || this.#held !== undefined) {
+      throw invalidState("start TLS on", "it is reading: pause it first");
+    }
+    this.#isShut = true;
+    this.#hasClosed = true;
+    const secured = new DenoSocket(
+      this.#deno,
+      { ...this.#options, host: options.host },
+      handler,
+      this.#assertStartTls,
+    );
+    secured.#isReferenced = this.#isReferenced;
+    secured.#conn = conn;
+    secured.#settle(secured.#handshake(conn, options, options.host));
+    return secured;
+  }
+}
+
+function closeQuietly(conn: DenoConnLike): void {
+  try {
+    conn.close();
+  } catch {
+    // BadResource: it is closed already, or startTls has consumed it.
+  }
+}
+
+function isUnexpectedEof(error: unknown): boolean {
+  return error instanceof Error && error.name === "UnexpectedEof";
+}
+
+function describe(conn: DenoConnLike, alpnProtocol: string | null | undefined): SocketInfo {
+  const { localAddr, remoteAddr } = conn;
+  const remoteAddress = remoteAddr.hostname;
+  return {
+    adapter: "deno",
+    localAddress: localAddr.hostname,
+    localPort: localAddr.port,
+    remoteAddress,
+    remotePort: remoteAddr.port,
+    remoteFamily: remoteAddress === undefined ? undefined : remoteAddress.includes(":") ? 6 : 4,
+    tls: alpnProtocol === undefined
+      ? undefined
+      : { alpnProtocol: alpnProtocol ?? undefined, authorized: true },
+  };
+}
