@@ -8,7 +8,7 @@
  */
 
 import type { BunLike } from "./bun_like.ts";
-import { BunSocket } from "./bun_socket.ts";
+import { BunSocket, type StartTlsRules } from "./bun_socket.ts";
 import { refusedByBunTls } from "./bun_tls.ts";
 import { checkPort, unsupportedOptionError } from "./errors.ts";
 import {
@@ -16,7 +16,6 @@ import {
   type Connect,
   type ConnectOptions,
   ignoredHints,
-  type StartTlsOptions,
   type TlsOption,
   unsupportedOption,
   unsupportedTlsOption,
@@ -42,6 +41,7 @@ export const bunCapabilities: Capabilities = {
   // There is no handle before open: onClose comes at once, the handle is closed when it opens or fails (trap 3). The way
   // out, where a hanging connect must not hold the process: `runtime: "node"`.
   cancelsConnect: false,
+  cancelsHandshake: true,
   halfClose: true,
   startTls: true,
   // upgradeTLS returns undefined for a socket that speaks TLS.
@@ -57,6 +57,7 @@ export const bunCapabilities: Capabilities = {
   resetAfterPauseLooksClean: false,
   tlsResetLooksClean: false,
   reportsExpiredWithCa: true,
+  reportsSelfSigned: true,
   // ECONNREFUSED for all three.
   reportsUnreachable: false,
   reportsLocalAddress: true,
@@ -72,19 +73,22 @@ export function bunRefuses(options: ConnectOptions): string | undefined {
     (options.tls && refusedByBunTls(options.tls, host, host));
 }
 
-function assertStartTls(options: StartTlsOptions): void {
-  const refused = unsupportedTlsOption(options, tlsOptions) ??
-    refusedByBunTls(options, options.host, undefined);
+const startTlsRules: StartTlsRules = {
+  assertOptions: (options) => assertHonoured(unsupportedTlsOption(options, tlsOptions)),
+  // What Bun verifies without a server name is the address that was dialled: the proxy's.
+  assertValues: (options) => assertHonoured(refusedByBunTls(options, options.host, undefined)),
+};
+
+function assertHonoured(refused: string | undefined): void {
   if (refused !== undefined) throw unsupportedOptionError(refused, bunCapabilities.adapter);
 }
 
 /** Makes the adapter over the given namespace. */
 export function createBunConnect(bun: BunLike): Connect {
   return (options, handler) => {
-    const refused = bunRefuses(options);
-    if (refused !== undefined) throw unsupportedOptionError(refused, bunCapabilities.adapter);
+    assertHonoured(bunRefuses(options));
     checkPort(options.port, options.path === undefined);
-    const socket = new BunSocket(options, handler, assertStartTls);
+    const socket = new BunSocket(options, handler, startTlsRules);
     socket.connect(bun, ignoredHints(options, bunCapabilities));
     return socket;
   };

@@ -23,9 +23,9 @@ import {
 import type { ConnectOptions, Socket, SocketHandler, SocketInfo, StartTlsOptions } from "./socket.ts";
 
 /** Above this many pending bytes `write()` asks to wait; the node adapter's mark. */
-const highWaterMarkBytes = 65536;
+const HIGH_WATER_BYTES = 65536;
 /** Chunks that wait are joined up to this size. */
-const joinBytes = 65536;
+const JOIN_BYTES = 65536;
 
 function owner(socket: BunSocketLike): BunSocket {
   return socket.data as BunSocket;
@@ -44,40 +44,63 @@ const handlers: BunHandlersLike = {
   connectError: () => {},
 };
 
-/** Checks the options of a `startTls`; throws for one that is not honoured. */
-export type AssertStartTls = (options: StartTlsOptions) => void;
+/** What `startTls` honours; both throw ERR_UNSUPPORTED_OPTION. */
+export interface StartTlsRules {
+  /** Throws for an option that is never honoured. */
+  assertOptions(options: StartTlsOptions): void;
+  /** Throws for a value that is not honoured. */
+  assertValues(options: StartTlsOptions): void;
+}
 
 /** A Socket over one of Bun's connections; see the file's comment. Members are documented in socket.ts. */
 export class BunSocket implements Socket {
   handler: SocketHandler;
   connecting = true;
-  destroyed = false;
   bytesRead = 0;
   bytesWritten = 0;
   pendingBytes = 0;
   info: SocketInfo | undefined;
 
   readonly #options: ConnectOptions;
-  readonly #assertStartTls: AssertStartTls;
+  readonly #startTlsRules: StartTlsRules;
   #ignoredHints: readonly string[] | undefined;
   #isTls = false;
   #native: BunSocketLike | undefined;
   #isReferenced = true;
-  #isPaused = false;
-  #hasReadEnd = false;
+  #noDelay: boolean;
+  #keepAlive: boolean;
+  #keepAliveDelayMs: number;
+  // Closed by us, or closed and told: nothing of Bun's is heard any more.
+  #isShut = false;
+  // Closed by Bun; what waits is still to be told.
+  #isGone = false;
   #hasClosed = false;
   #isCalling = false;
   #error: SocketError | undefined;
+  #isPaused = false;
+  #hasReadEnd = false;
+  // What came while paused, in order: bytes, then the end, then the close.
+  #waiting: Uint8Array[] = [];
+  #endWaits = false;
+  #isTellDue = false;
   #queue: Uint8Array[] = [];
   #isFlushDue = false;
+  #owesDrain = false;
   #isEnding = false;
   #hasSentFin = false;
 
   /** Makes the socket; `connect` begins its connection. */
-  constructor(options: ConnectOptions, handler: SocketHandler, assertStartTls: AssertStartTls) {
+  constructor(options: ConnectOptions, handler: SocketHandler, startTlsRules: StartTlsRules) {
     this.#options = options;
     this.handler = handler;
-    this.#assertStartTls = assertStartTls;
+    this.#noDelay = options.noDelay !== false;
+    this.#keepAlive = options.keepAlive === true;
+    this.#keepAliveDelayMs = options.keepAliveInitialDelayMs ?? 0;
+    this.#startTlsRules = startTlsRules;
+  }
+
+  get destroyed(): boolean {
+    return this.#isShut || this.#isGone;
   }
 
   /** Dials; called once. */
@@ -100,12 +123,10 @@ export class BunSocket implements Socket {
 
   onNativeOpen(native: BunSocketLike): void {
     // Trap 3: destroyed while Bun was dialling, which nothing can cancel.
-    if (this.destroyed) return native.close();
+    if (this.#isShut) return native.close();
     this.#native = native;
-    native.setNoDelay(this.#options.noDelay !== false);
-    if (this.#options.keepAlive === true) {
-      native.setKeepAlive(true, this.#options.keepAliveInitialDelayMs ?? 0);
-    }
+    native.setNoDelay(this.#noDelay);
+    if (this.#keepAlive) native.setKeepAlive(true, this.#keepAliveDelayMs);
     if (!this.#isReferenced) native.unref();
     if (!this.#isTls) this.#open(native);
   }
@@ -120,9 +141,46 @@ export class BunSocket implements Socket {
     if (this.#isPaused) native.pause();
     this.connecting = false;
     this.info = { ...describe(native, this.#options, this.#isTls), ignoredHints: this.#ignoredHints };
+    this.#send();
     this.#tell(this.handler.onOpen);
     this.#flush();
   }
+
+  onNativeData(chunk: Uint8Array): void {
+    if (this.#isShut) return;
+    // Paused, Bun gives what waits when an RST comes. Its chunks are nobody else's, so they can be kept.
+    if (this.#isPaused || this.#waiting.length > 0) this.#waiting.push(chunk);
+    else this.#tellData(chunk);
+  }
+
+  onNativeEnd(): void {
+    // In a handshake it is an error, which follows.
+    if (this.#isShut || this.connecting || this.#hasReadEnd) return;
+    if (this.#waiting.length > 0) this.#endWaits = true;
+    else this.#tellEnd();
+  }
+
+  onNativeDrain(): void {
+    // Trap 8: it also comes without need.
+    if (this.pendingBytes > 0) this.#flush();
+  }
+
+  onNativeError(error: Error): void {
+    if (!this.#isShut) this.#error ??= this.#translate(error, this.connecting ? "tls" : "open", "read");
+  }
+
+  onNativeClose(error: Error | undefined): void {
+    if (this.destroyed) return;
+    if (this.#isCalling) return queueMicrotask(() => this.onNativeClose(error));
+    if (error !== undefined) this.onNativeError(error);
+    if (this.connecting) return this.#fail(disconnectedError(), "tls", "connect");
+    this.#isGone = true;
+    this.pendingBytes = 0;
+    this.#queue = [];
+    if (this.#waiting.length === 0) this.#tellGone();
+  }
+
+  // Telling
 
   // A handler that throws is the process's affair, where Bun would make a socket's error of it; the socket goes on.
   #tell(method: (this: SocketHandler) => void): void {
@@ -133,8 +191,7 @@ export class BunSocket implements Socket {
     }
   }
 
-  onNativeData(chunk: Uint8Array): void {
-    if (this.destroyed) return;
+  #tellData(chunk: Uint8Array): void {
     this.bytesRead += chunk.length;
     try {
       this.handler.onData(chunk);
@@ -143,32 +200,28 @@ export class BunSocket implements Socket {
     }
   }
 
-  onNativeEnd(): void {
-    // In a handshake it is an error, which follows.
-    if (this.destroyed || this.connecting || this.#hasReadEnd) return;
+  #tellEnd(): void {
+    this.#endWaits = false;
     this.#hasReadEnd = true;
     this.#tell(this.handler.onEnd);
-    if (this.#hasSentFin && !this.destroyed) this.#finish();
+    if (this.#hasSentFin && !this.#isShut) this.#finish();
   }
 
-  onNativeDrain(): void {
-    // Trap 8: it also comes without need.
-    if (this.pendingBytes > 0) this.#flush();
-  }
-
-  onNativeError(error: Error): void {
-    if (!this.destroyed) this.#error ??= this.#translate(error, this.connecting ? "tls" : "open", "read");
-  }
-
-  onNativeClose(error: Error | undefined): void {
-    if (this.destroyed) return;
-    if (this.#isCalling) return queueMicrotask(() => this.onNativeClose(error));
-    if (error !== undefined) this.onNativeError(error);
-    if (this.connecting) return this.#fail(new Error(disconnected), "tls", "connect");
+  #tellGone(): void {
     // Trap 5: after our FIN the peer's comes as close() alone.
-    if (this.#error === undefined) this.onNativeEnd();
-    if (!this.destroyed) this.#finish();
+    if (this.#error === undefined && !this.#hasReadEnd) this.#tellEnd();
+    if (!this.#isShut) this.#finish();
   }
+
+  readonly #tellWaiting = (): void => {
+    this.#isTellDue = false;
+    while (this.#waiting.length > 0) {
+      if (this.#isPaused || this.#isShut) return;
+      this.#tellData(this.#waiting.shift()!);
+    }
+    if (this.#endWaits && !this.#isShut) this.#tellEnd();
+    if (this.#isGone && !this.#isShut) this.#tellGone();
+  };
 
   // Writing
 
@@ -179,23 +232,30 @@ export class BunSocket implements Socket {
       this.pendingBytes += chunk.length;
       this.#queue.push(chunk);
     }
-    if (more !== true) {
-      if (!this.connecting) this.#send();
-    } else if (!this.#isFlushDue) {
-      this.#isFlushDue = true;
-      queueMicrotask(this.#flush);
-    }
-    return this.pendingBytes < highWaterMarkBytes;
+    if (more === true) this.#scheduleFlush();
+    else if (!this.connecting) this.#send();
+    if (this.pendingBytes > 0) this.#owesDrain = true;
+    // All went, what waited before as well: of that onDrain has to tell, but not inside this call.
+    else if (this.#owesDrain) this.#scheduleFlush();
+    return this.pendingBytes < HIGH_WATER_BYTES;
+  }
+
+  #scheduleFlush(): void {
+    if (this.#isFlushDue) return;
+    this.#isFlushDue = true;
+    queueMicrotask(this.#flush);
   }
 
   // Outside of a call to the socket: sends, and tells what came of it.
   readonly #flush = (): void => {
     this.#isFlushDue = false;
     if (this.connecting || this.destroyed) return;
-    const hadPending = this.pendingBytes > 0;
     this.#send();
-    if (hadPending && this.pendingBytes === 0) this.#tell(this.handler.onDrain);
-    if (this.#hasSentFin && this.#hasReadEnd && !this.destroyed) this.#finish();
+    if (this.#owesDrain && this.pendingBytes === 0) {
+      this.#owesDrain = false;
+      this.#tell(this.handler.onDrain);
+    }
+    if (this.#hasSentFin && this.#hasReadEnd && !this.#isShut) this.#finish();
   };
 
   #send(): void {
@@ -220,10 +280,10 @@ export class BunSocket implements Socket {
 
   #takeChunk(): Uint8Array {
     const queue = this.#queue;
-    if (queue.length === 1 || queue[0]!.length + queue[1]!.length > joinBytes) return queue.shift()!;
+    if (queue.length === 1 || queue[0]!.length + queue[1]!.length > JOIN_BYTES) return queue.shift()!;
     let length = 0;
     let count = 0;
-    for (; count < queue.length && length + queue[count]!.length <= joinBytes; count++) {
+    for (; count < queue.length && length + queue[count]!.length <= JOIN_BYTES; count++) {
       length += queue[count]!.length;
     }
     const joined = new Uint8Array(length);
@@ -239,13 +299,13 @@ export class BunSocket implements Socket {
     if (this.destroyed || this.#isEnding) return;
     this.#isEnding = true;
     // Not at once: with the peer's FIN already here this one is the end of the socket, and of that onClose tells.
-    queueMicrotask(this.#flush);
+    this.#scheduleFlush();
   }
 
   // Ending
 
   destroy(error?: Error): void {
-    if (this.destroyed) return;
+    if (this.#isShut) return;
     if (error !== undefined) this.#error ??= fromNodeError(error, { phase: this.#phase(), ...this.#peer() });
     this.#shut();
     queueMicrotask(() => this.#close(this.#error));
@@ -257,7 +317,7 @@ export class BunSocket implements Socket {
   }
 
   #fail(error: unknown, phase: SocketPhase, syscall: string): void {
-    if (this.destroyed) return;
+    if (this.#isShut) return;
     this.#error ??= this.#translate(error, phase, syscall);
     this.#finish();
   }
@@ -268,9 +328,10 @@ export class BunSocket implements Socket {
   }
 
   #shut(): void {
-    this.destroyed = true;
+    this.#isShut = true;
     this.pendingBytes = 0;
     this.#queue = [];
+    this.#waiting = [];
     this.#native?.close();
   }
 
@@ -306,6 +367,9 @@ export class BunSocket implements Socket {
   resume(): void {
     this.#isPaused = false;
     if (!this.connecting) this.#native?.resume();
+    if (this.#waiting.length === 0 || this.#isTellDue) return;
+    this.#isTellDue = true;
+    queueMicrotask(this.#tellWaiting);
   }
 
   ref(): void {
@@ -319,23 +383,28 @@ export class BunSocket implements Socket {
   }
 
   setNoDelay(on: boolean): void {
+    this.#noDelay = on;
     this.#native?.setNoDelay(on);
   }
 
   setKeepAlive(on: boolean, initialDelayMs: number): void {
+    this.#keepAlive = on;
+    this.#keepAliveDelayMs = initialDelayMs;
     this.#native?.setKeepAlive(on, initialDelayMs);
   }
 
   startTls(options: StartTlsOptions, handler: SocketHandler): Socket {
-    this.#assertStartTls(options);
+    this.#startTlsRules.assertOptions(options);
     const native = this.#native;
     if (native === undefined || this.connecting) throw invalidState("start TLS on", "it is connecting");
     if (this.destroyed || this.#hasReadEnd || this.#isEnding) {
       throw invalidState("start TLS on", "it has ended");
     }
     if (this.pendingBytes > 0) throw invalidState("start TLS on", "bytes are still to be sent");
+    if (this.#waiting.length > 0) throw invalidState("start TLS on", "bytes are still to be read");
     if (this.#isTls) throw invalidState("start TLS on", "it speaks TLS");
-    const secured = new BunSocket({ ...this.#options, host: options.host }, handler, this.#assertStartTls);
+    this.#startTlsRules.assertValues(options);
+    const secured = new BunSocket({ ...this.#options, host: options.host }, handler, this.#startTlsRules);
     secured.#isTls = true;
     secured.#isReferenced = this.#isReferenced;
     const tls = bunTls(options, options.host);
@@ -346,13 +415,17 @@ export class BunSocket implements Socket {
       queueMicrotask(() => secured.#fail(error, "tls", "connect"));
     }
     // Trap 15: the old handlers go on getting the ciphertext and a close(); of a socket that is shut they tell nobody.
-    this.destroyed = true;
+    this.#isShut = true;
     this.#hasClosed = true;
     return secured;
   }
 }
 
-const disconnected = "Client network socket disconnected before secure TLS connection was established";
+// Node's words and code for the peer's FIN inside a handshake.
+function disconnectedError(): Error {
+  const message = "Client network socket disconnected before secure TLS connection was established";
+  return Object.assign(new Error(message), { code: "ECONNRESET" });
+}
 
 function describe(native: BunSocketLike, options: ConnectOptions, isTls: boolean): SocketInfo {
   const isUnix = options.path !== undefined;

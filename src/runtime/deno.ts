@@ -8,14 +8,13 @@
  */
 
 import type { DenoLike } from "./deno_like.ts";
-import { DenoSocket } from "./deno_socket.ts";
+import { DenoSocket, type StartTlsRules } from "./deno_socket.ts";
 import { checkPort, unsupportedOptionError } from "./errors.ts";
 import {
   type Capabilities,
   type Connect,
   type ConnectOptions,
   ignoredHints,
-  type StartTlsOptions,
   type TlsOption,
   type TlsOptions,
   unsupportedOption,
@@ -38,6 +37,8 @@ export const denoCapabilities: Capabilities = {
   // Keep-alive is on or off, with the kernel's delay; reads have sizes of their own.
   hints: new Set(["noDelay", "keepAlive", "autoSelectFamily", "autoSelectFamilyAttemptTimeoutMs"] as const),
   cancelsConnect: true,
+  // close() ends the promise, and the handshake goes on behind it until the peer answers or goes (measured).
+  cancelsHandshake: false,
   halfClose: true,
   startTls: true,
   // rustls runs over a TCP connection alone: BadResource for a TLS or a unix one.
@@ -54,6 +55,8 @@ export const denoCapabilities: Capabilities = {
   resetAfterPauseLooksClean: false,
   tlsResetLooksClean: false,
   reportsExpiredWithCa: true,
+  // rustls: CaUsedAsEndEntity for one that says it is an authority, UnknownIssuer for any other.
+  reportsSelfSigned: false,
   reportsUnreachable: true,
   reportsLocalAddress: true,
   reportsBadKey: true,
@@ -72,18 +75,21 @@ function refusedName(options: TlsOptions): string | undefined {
   return options.servername === "" ? "tls.servername" : undefined;
 }
 
-function assertStartTls(options: StartTlsOptions): void {
-  const refused = unsupportedTlsOption(options, tlsOptions) ?? refusedName(options);
+const startTlsRules: StartTlsRules = {
+  assertOptions: (options) => assertHonoured(unsupportedTlsOption(options, tlsOptions)),
+  assertValues: (options) => assertHonoured(refusedName(options)),
+};
+
+function assertHonoured(refused: string | undefined): void {
   if (refused !== undefined) throw unsupportedOptionError(refused, denoCapabilities.adapter);
 }
 
 /** Makes the adapter over the given namespace. */
 export function createDenoConnect(deno: DenoLike): Connect {
   return (options, handler) => {
-    const refused = denoRefuses(options);
-    if (refused !== undefined) throw unsupportedOptionError(refused, denoCapabilities.adapter);
+    assertHonoured(denoRefuses(options));
     checkPort(options.port, options.path === undefined);
-    const socket = new DenoSocket(deno, options, handler, assertStartTls);
+    const socket = new DenoSocket(deno, options, handler, startTlsRules);
     socket.connect(ignoredHints(options, denoCapabilities));
     return socket;
   };

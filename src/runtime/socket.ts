@@ -353,6 +353,8 @@ export interface Capabilities {
   readonly hints: ReadonlySet<HintOption>;
   /** `destroy()` during a connect lets go of the system's handle at once; false: when the attempt ends by itself. */
   readonly cancelsConnect: boolean;
+  /** `destroy()` during a TLS handshake closes the connection at once; false: when the peer answers or goes. */
+  readonly cancelsHandshake: boolean;
   /** `end()` sends FIN and reading goes on. */
   readonly halfClose: boolean;
   /** Sockets have `startTls`. */
@@ -379,6 +381,8 @@ export interface Capabilities {
   readonly tlsResetLooksClean: boolean;
   /** An expired certificate is CERT_HAS_EXPIRED although `ca` is given; false: UNABLE_TO_VERIFY_LEAF_SIGNATURE. */
   readonly reportsExpiredWithCa: boolean;
+  /** A self-signed certificate is DEPTH_ZERO_SELF_SIGNED_CERT; false: UNABLE_TO_VERIFY_LEAF_SIGNATURE. */
+  readonly reportsSelfSigned: boolean;
   /** EHOSTUNREACH and ENETUNREACH are told from ECONNREFUSED. */
   readonly reportsUnreachable: boolean;
   /** A `localAddress` that this machine has not is EADDRNOTAVAIL; false: EINVAL. */
