@@ -130,16 +130,17 @@ function openTests(add: AddTest): void {
 }
 
 function failureTests(add: AddTest, harness: ConformanceHarness): void {
-  add("a refused connect is one onClose with ECONNREFUSED", async (s) => {
+  const { knowsCodes = true } = harness;
+  const refusedCode = knowsCodes ? "ECONNREFUSED" : "ERR_SOCKET_FAILED";
+  add(`a refused connect is one onClose with ${refusedCode}`, async (s) => {
     const options = await harness.refused!();
     const client = s.connect(options);
     client.write("never sent");
     await s.until(() => client.isClosed, "onClose");
-    equal(client.log, ["close ECONNREFUSED"], "events");
+    equal(client.log, [`close ${refusedCode}`], "events");
     const { error } = client;
-    equal(error?.phase, "connect", "phase");
-    equal(error?.syscall, "connect", "syscall");
-    equal(error?.port, options.port, "port");
+    equal([error?.phase, error?.syscall], ["connect", "connect"], "phase and syscall");
+    if (knowsCodes) equal(error?.port, options.port, "port");
     check(error!.message.length > 0, "the message is empty");
     await s.quiet();
     equal(client.log.length, 1, "number of events");
@@ -150,17 +151,18 @@ function failureTests(add: AddTest, harness: ConformanceHarness): void {
     await s.until(() => client.isClosed, "onClose");
     client.destroy(new Error("too late"));
     await s.quiet();
-    equal(client.log, ["close ECONNREFUSED"], "events");
+    equal(client.log, [`close ${refusedCode}`], "events");
   }, { refused: harness.refused !== undefined });
 
-  add("an unknown name is one onClose with Node's code, phase lookup", async (s) => {
+  const nameCode = knowsCodes ? "Node's code, phase lookup" : "ERR_SOCKET_FAILED";
+  add(`an unknown name is one onClose with ${nameCode}`, async (s) => {
     const client = s.connect(await harness.unknownName!());
     await s.until(() => client.isClosed, "onClose");
     equal(client.log.length, 1, "number of events");
+    if (!knowsCodes) return equal(client.error?.code, "ERR_SOCKET_FAILED", "code");
     // EAI_AGAIN where no name server answers.
     check(/^(ENOTFOUND|EAI_AGAIN)$/.test(client.error?.code ?? ""), `code is "${client.error?.code}"`);
-    equal(client.error?.phase, "lookup", "phase");
-    equal(client.error?.syscall, "getaddrinfo", "syscall");
+    equal([client.error?.phase, client.error?.syscall], ["lookup", "getaddrinfo"], "phase and syscall");
   }, { unknownName: harness.unknownName !== undefined });
 
   add("a port out of range is thrown by connect()", async (s) => {

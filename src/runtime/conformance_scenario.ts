@@ -107,6 +107,8 @@ export interface ConformanceHarness {
     accept: (peer: ConformancePeer) => ConformancePeerEvents,
     cut?: Cut,
   ): Promise<ConformanceListener>;
+  /** Node's code of a refused connect and of an unknown name is known; default true. False: ERR_SOCKET_FAILED. */
+  readonly knowsCodes?: boolean;
   /** Options of a connect that is refused; undefined where the transport cannot refuse. */
   refused?(): Promise<ConnectOptions>;
   /** Options of a connect to a name that does not exist; undefined where the transport knows no names. */
