@@ -7,7 +7,6 @@
  *
  * deno run -A bench/parser.ts | bun bench/parser.ts | node build/bench/parser.js
  */
-// deno-lint-ignore-file no-console -- this is a command: its output is the console
 
 import { decodeLatin1, encodeLatin1 } from "../src/agent/core/latin1.ts";
 import { type ResponseHead, ResponseParser, type ResponseSink } from "../src/agent/core/response_parser.ts";

@@ -70,7 +70,6 @@ function ignoreNotFound(error: unknown): void {
 
 if (import.meta.main) {
   const complaints = await emitNpm();
-  // deno-lint-ignore no-console
   if (complaints !== undefined) console.error(complaints);
   Deno.exit(complaints === undefined ? 0 : 1);
 }

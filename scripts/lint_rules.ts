@@ -1,12 +1,14 @@
 /**
  * The house rules that imports do not show, as a `deno lint` plugin: a runtime is named only in its adapter and in
- * `runtime/mod.ts`, and only `clock.ts` waits or reads time.
+ * `runtime/mod.ts`, only `clock.ts` waits or reads time, and nobody
+ * prints.
  */
 
 /** Global -> the source files that may name it. */
 const OWNERS: Readonly<Record<string, RegExp>> = {
   Deno: /\/src\/runtime\/(deno[a-z0-9_]*|mod)\.ts$/,
   Bun: /\/src\/runtime\/(bun[a-z0-9_]*|mod)\.ts$/,
+  console: /^$/,
   process: /\/src\/runtime\/mod\.ts$/,
   setTimeout: /\/src\/clock\.ts$/,
   setInterval: /\/src\/clock\.ts$/,

@@ -8,7 +8,6 @@
  * npm start --silent -- --json
  * ```
  */
-// deno-lint-ignore-file no-console -- this is a command: its output is the console
 import { parseArgs } from "node:util";
 import Table from "cli-table3";
 import { SingleBar } from "cli-progress";

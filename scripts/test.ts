@@ -7,7 +7,6 @@
  * npm test -- pool --runtime deno         # the suites whose path has "pool" in it, on Deno; no checks
  * ```
  */
-// deno-lint-ignore-file no-console -- this is a command: its output is the console
 import { parseArgs } from "node:util";
 import { emitNpm } from "./emit_npm.ts";
 import { findRuntimes, root, type Runtime } from "./runtimes.ts";

@@ -23,15 +23,21 @@ import type { Exchange, ExchangeControl } from "./exchange.ts";
 import type { Socket, SocketHandler } from "../runtime/socket.ts";
 
 /** Why a connection is not used again: what the heads said, or what the socket did. */
-export type SpentReason = CloseReason | "peer-closed" | "surplus-bytes" | "request-unfinished" | "aborted";
+export type SpentReason =
+  | CloseReason
+  | "peer-closed"
+  | "surplus-bytes"
+  | "request-unfinished"
+  | "protocol-error"
+  | "aborted";
 
-/** Who is told of a connection's life: the Agent. Never called inside a call to the connection but `attach`'s events. */
+/** Who is told of a connection's life: the Agent's pool. */
 export interface ConnectionOwner {
   /** The socket is open: an exchange may be started. */
   onConnectionOpen(connection: Connection): void;
   /** An exchange is complete and the connection may carry another; `verdict` has the server's hints. */
   onConnectionIdle(connection: Connection, verdict: KeepAliveVerdict): void;
-  /** An exchange is complete and the connection may not carry another: the owner closes it. */
+  /** The connection may not carry another exchange, for this reason: the owner closes it, if it has not closed itself. */
   onConnectionSpent(connection: Connection, reason: SpentReason): void;
   /** The socket is gone: once, last. The error is given where no exchange was there to be told. */
   onConnectionClosed(connection: Connection, error: Error | undefined): void;
@@ -118,11 +124,10 @@ export class Connection implements SocketHandler, ResponseSink {
     return this.#exchange === exchange;
   }
 
-  /** Closes at once; the exchange under way fails with `error`, inside this call. */
-  abort(error: Error): void {
-    this.#read = "closed";
+  /** Closes at once; the exchange under way fails with `error`, inside this call. The owner has been told before. */
+  abort(error: Error, reason: SpentReason = "aborted"): void {
     this.#parser.reset();
-    this.socket.destroy();
+    this.#close(reason);
     this.#fail(error);
   }
 
@@ -130,13 +135,19 @@ export class Connection implements SocketHandler, ResponseSink {
   end(): void {
     this.#read = "closed";
     if (this.#hasPeerEnded) this.socket.destroy();
-    else this.socket.end();
+    else if (!this.socket.destroyed) this.socket.end();
   }
 
   /** Closes at once. */
   destroy(): void {
     this.#read = "closed";
     this.socket.destroy();
+  }
+
+  /** Closes at once by itself: the owner hears of it now and not with the close, so that nobody is given it meanwhile. */
+  #close(reason: SpentReason): void {
+    this.destroy();
+    this.#owner.onConnectionSpent(this, reason);
   }
 
   // What the exchange asks, by its Control.
@@ -257,7 +268,7 @@ export class Connection implements SocketHandler, ResponseSink {
     try {
       consumed = this.#parser.parse(chunk, this);
     } catch (error) {
-      return this.abort(error as Error);
+      return this.abort(error as Error, "protocol-error");
     }
     // A call of the sink may have aborted it.
     if (this.#exchange !== exchange) return;
@@ -270,13 +281,13 @@ export class Connection implements SocketHandler, ResponseSink {
 
   /** Bytes that nobody asked for: they came while idle, or behind the end of what was asked for. */
   #discard(): void {
-    if (this.#read === "idle") this.destroy();
+    if (this.#read === "idle") this.#close("surplus-bytes");
   }
 
   /** The end of the stream, with nothing held back. */
   #finish(isAuthenticated: boolean): void {
     const exchange = this.#exchange;
-    if (exchange === undefined) return this.destroy();
+    if (exchange === undefined) return this.#read === "idle" ? this.#close("peer-closed") : this.destroy();
     if (!this.#isArmed) this.#arm(exchange);
     if (!isAuthenticated && this.#framing?.kind === "close") {
       return this.abort(

@@ -219,6 +219,16 @@ test("destroy() fails what is queued, connecting and under way, and leaves the a
   agent.destroy();
 });
 
+test("a destroyed connection is lent to nobody, not even before its socket has closed", async () => {
+  const { agent, network, serve } = fixture();
+  serve("a", answerAtOnce);
+  assert.is(await get(agent, "http://a/"), false);
+  agent.destroy();
+  assert.is(await get(agent, "http://a/"), false);
+  assert.is(network.connects, 2);
+  agent.destroy();
+});
+
 test("a Connect that throws fails the request and gives the slot back", async () => {
   let calls = 0;
   const { agent, clock } = fixture({

@@ -6,7 +6,6 @@
  *
  * deno run -A tests/fuzz/codec.ts [seconds] [seed]
  */
-// deno-lint-ignore-file no-console -- this is a command: its output is the console
 
 import process from "node:process";
 import { FuzzSession } from "./codec_session.ts";
