@@ -357,8 +357,9 @@ export class NodeSocket implements Socket {
   };
 
   readonly #onStreamEnd = (): void => {
-    // Bun emits 'end' after our own destroy(): an aborted body would look complete. RUNTIMES.md, trap 11.
-    if (this.#abandoned || this.#lent || this.#hasEnded) return;
+    // 'end' may follow our own destroy() (RUNTIMES.md, trap 11) and an error (a TLS alert, on Bun): an aborted body would
+    // look complete.
+    if (this.#abandoned || this.#error !== undefined || this.#lent || this.#hasEnded) return;
     if (this.#waiting.length > 0 || this.#connecting) this.#endWaits = true;
     else this.#end();
   };

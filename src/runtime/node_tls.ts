@@ -13,7 +13,7 @@
 import * as net from "node:net";
 import * as tls from "node:tls";
 import { argumentError, SocketError, unsupportedOptionError } from "./errors.ts";
-import { nodeCapabilities } from "./node_capabilities.ts";
+import { contextForcesSni, nodeCapabilities } from "./node_capabilities.ts";
 import type { PeerCertificate, TlsInfo, TlsOptions } from "./socket.ts";
 import {
   BoundedCache,
@@ -64,7 +64,7 @@ export class TlsAttempt {
       servername: sentName,
       rejectUnauthorized: this.#verifies,
       checkServerIdentity: (_name: string, certificate: PeerCertificate) => this.#check(certificate),
-      secureContext: (options.secureContext as tls.SecureContext | undefined) ?? contextOf(options, memory),
+      ...contextSettings(options, sentName === "" && net.isIP(host) === 0, memory),
       ...(options.ALPNProtocols === undefined ? {} : { ALPNProtocols: [...options.ALPNProtocols] }),
       ...(this.#offered === undefined ? {} : { session: this.#offered.session }),
     };
@@ -142,24 +142,51 @@ function codeOrMessage(error: unknown): string {
 }
 
 function defaultCheck(name: string, certificate: PeerCertificate): Error | undefined {
-  return tls.checkServerIdentity(name, certificate as tls.PeerCertificate);
+  const refusal = tls.checkServerIdentity(name, certificate as tls.PeerCertificate);
+  return refusal !== undefined && net.isIPv6(name) && isNamedIn(certificate, name) ? undefined : refusal;
 }
 
-function contextOf(options: TlsOptions, { contexts }: TlsMemory): tls.SecureContext {
+// Node 22.23 finds no IPv6 address in a certificate: it takes the host through domainToASCII, which makes "" of one.
+function isNamedIn({ subjectaltname = "" }: PeerCertificate, address: string): boolean {
+  // A quoted entry may hold any text, ", IP Address:" too (CVE-2021-44532).
+  if (subjectaltname.includes('"')) return false;
+  const wanted = canonicalIPv6(address);
+  const prefix = "IP Address:";
+  return subjectaltname.split(", ").some((entry) =>
+    entry.startsWith(prefix) && net.isIPv6(entry.slice(prefix.length)) &&
+    canonicalIPv6(entry.slice(prefix.length)) === wanted
+  );
+}
+
+function canonicalIPv6(address: string): string {
+  return new URL(`http://[${address.replace(/%.*$/, "")}]`).hostname;
+}
+
+function contextSettings(options: TlsOptions, isSilent: boolean, { contexts }: TlsMemory): object {
+  if (options.secureContext !== undefined) return { secureContext: options.secureContext };
+  if (isSilent && contextForcesSni) return keyMaterial(options);
   const key = contextKey(options);
-  let context = contexts.get(key);
-  if (context === undefined) {
-    const settings: Record<string, unknown> = {};
-    for (const name of contextOptions) if (options[name] !== undefined) settings[name] = options[name];
-    contexts.set(key, context = tls.createSecureContext(settings));
+  let secureContext = contexts.get(key);
+  if (secureContext === undefined) {
+    secureContext = tls.createSecureContext(keyMaterial(options) as tls.SecureContextOptions);
+    contexts.set(key, secureContext);
   }
-  return context;
+  return { secureContext };
+}
+
+function keyMaterial(options: TlsOptions): object {
+  return Object.fromEntries(
+    contextOptions.filter((name) => options[name] !== undefined).map((name) => [name, options[name]]),
+  );
 }
 
 const TLS13_SUITES = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"];
 
 /** Throws ERR_UNSUPPORTED_OPTION for a value that is not honoured here although the option is. */
-export function assertTlsOptions({ ciphers }: TlsOptions): void {
+export function assertTlsOptions({ ciphers, secureContext, servername }: TlsOptions): void {
+  if (contextForcesSni && secureContext !== undefined && servername === "") {
+    throw unsupportedOptionError("tls.servername", nodeCapabilities.adapter);
+  }
   // BoringSSL, under Bun, offers its three suites of TLS 1.3 whatever the list says.
   if (ciphers === undefined || nodeCapabilities.choosesTls13Ciphers) return;
   const named = TLS13_SUITES.filter((suite) => ciphers.includes(suite)).length;

@@ -14,6 +14,8 @@ import type { Socket, SocketHandler } from "../../src/runtime/socket.ts";
 export class Recorder implements SocketHandler {
   readonly log: string[] = [];
   readonly chunks: Uint8Array[] = [];
+  /** What each `onEnd` was told. */
+  readonly endings: (boolean | undefined)[] = [];
   error: SocketError | undefined;
   readonly opened: Promise<void>;
   readonly ended: Promise<void>;
@@ -62,7 +64,8 @@ export class Recorder implements SocketHandler {
     this.#note(`data ${chunk.length}`);
   }
 
-  onEnd(): void {
+  onEnd(authenticated?: boolean): void {
+    this.endings.push(authenticated);
     this.#note("end");
   }
 
