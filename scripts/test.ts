@@ -44,7 +44,9 @@ const files = await suiteFiles(positionals);
 if (!isPartial) await runChecks();
 await check("package", emitNpm);
 if (!isPartial) await check("deno test file on node", () => run(["node", "scripts/run_deno_tests.mjs"]));
+const counts = new Map<string, number[]>();
 for (const runtime of runtimes) await runSuites(runtime, files);
+await check("same tests everywhere", compareCounts);
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
 Deno.exit(total.failed > 0 ? 1 : 0);
 
@@ -114,6 +116,8 @@ async function runSuites(runtime: Runtime, paths: string[]): Promise<void> {
     const { outcome, output } = await runFile(runtime, path);
     tally.passed += outcome.passed;
     tally.failed += outcome.failed + outcome.problems.length;
+    const left = Object.values(outcome.skipped).flat().length;
+    counts.set(path, [...counts.get(path) ?? [], outcome.passed + outcome.failed + left]);
     for (const [flag, names] of Object.entries(outcome.skipped)) {
       skips.set(flag, (skips.get(flag) ?? 0) + names.length);
     }
@@ -132,6 +136,15 @@ async function runSuites(runtime: Runtime, paths: string[]): Promise<void> {
   );
   total.passed += tally.passed;
   total.failed += tally.failed;
+}
+
+/** Runtimes differ by flags alone: what one of them cannot run is skipped under a capability's name, not left out. */
+function compareCounts(): Promise<string | undefined> {
+  const complaints = [...counts].filter(([, totals]) => new Set(totals).size > 1).map(([path, totals]) =>
+    `${path}: ${totals.join(", ")} tests and skips on ${runtimes.map(({ name }) => name).join(", ")}: ` +
+    "a test that cannot run somewhere names what it needs (test.needs)"
+  );
+  return Promise.resolve(complaints.length === 0 ? undefined : complaints.join("\n"));
 }
 
 async function runFile(runtime: Runtime, path: string): Promise<{ outcome: Outcome; output: string }> {
