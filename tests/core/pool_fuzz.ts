@@ -90,6 +90,8 @@ class Episode {
   readonly #tickets = new Map<number, readonly [PoolTicket, ModelTicket | undefined]>();
   readonly #names: number;
   readonly #keysPerName: number;
+  /** How rarely time passes and caps change. */
+  readonly #calm: number;
   /** Waiters who have asked and have not been answered. */
   readonly #unanswered = new Set<number>();
   /** Waiters who may be given a new connection alone. */
@@ -108,8 +110,9 @@ class Episode {
 
   constructor(makePool: (limits: PoolLimits) => FuzzedPool, random: Random) {
     this.#random = random;
-    this.#names = 1 + random.below(5);
+    this.#names = random.pick([1, 2, 3, 5, 40]);
     this.#keysPerName = 1 + random.below(3);
+    this.#calm = random.pick([2, 3, 8, 40]);
     this.#limits = {
       maxSockets: 0,
       maxTotalSockets: 0,
@@ -154,12 +157,15 @@ class Episode {
       "totals left",
     );
     this.#expectEqual(this.#pool.nextExpiry(), Infinity, "nextExpiry() of an empty pool");
+    const nothing = [this.#pool.open("n0"), this.#pool.free("n0"), this.#pool.queued("n0")];
+    this.#expectEqual(nothing, [undefined, undefined, undefined], "views of an unknown name");
+    this.#expectEqual(this.#pool.counts("n0"), this.#model.counts("n0"), "counts() of an unknown name");
   }
 
   #operate(): void {
     const random = this.#random;
-    if (random.once(3)) this.#now += random.pick([1, 5, 20, 60]);
-    if (random.once(60)) this.#changeLimits();
+    if (random.once(this.#calm)) this.#now += random.pick([1, 5, 20, 60]);
+    if (random.once(this.#calm * 8)) this.#changeLimits();
     if (random.once(100)) this.#limits.maxFreeSockets = random.pick([0, 1, 2, 256]);
     if (random.once(250)) return this.#drainQueue();
     if (random.once(250)) return this.#closeAll();
@@ -309,7 +315,7 @@ class Episode {
   #nest(): void {
     this.#tell("{");
     this.#nesting++;
-    this.#operate();
+    for (let ops = this.#random.below(4); ops >= 0; ops--) this.#operate();
     const left = this.#model.actions.length;
     this.#pool.drain(this.#sink);
     this.#expectEqual(this.#model.actions.length, left, "actions left by a nested drain");
@@ -374,7 +380,13 @@ class Episode {
     this.#expectSame(pair(this.#pool.free(name)), some(free.sort((a, b) => a.parked - b.parked)), "free()");
     const queued = model.tickets.filter((ticket) => ticket.name === name).map((ticket) => ticket.waiter);
     this.#expectEqual(this.#pool.queued(name)?.map((ticket) => ticket.waiter), some(queued), "queued()");
-    for (const slot of free) this.#expectEqual([slot.waiter, slot.name], [slot.waiter, name], "slot");
+    for (const slot of this.#pool.free(name) ?? []) this.#compareFree(slot, name);
+  }
+
+  #compareFree(slot: PoolSlot, name: string): void {
+    const { key, expiresAt } = this.#pairs.get(slot)!;
+    const facts = [slot.waiter, slot.name, slot.key, slot.expiresAt, slot.state];
+    this.#expectEqual(facts, [undefined, name, key, expiresAt, "free"], "free slot");
   }
 
   /** Slots by name as the pool counts them, "" for all. */

@@ -91,8 +91,7 @@ export class PoolModel {
 
   totalKeys(): number {
     this.#forget();
-    const waiting = this.tickets.map(({ key, isFresh }) => isFresh ? `${key} fresh` : key);
-    return new Set([...this.slots.map(({ key }) => key), ...waiting]).size;
+    return new Set([...this.slots, ...this.tickets].map((each) => each.key)).size;
   }
 
   acquire(waiter: number, name: string, key: string, now: number, isFresh: boolean): void {

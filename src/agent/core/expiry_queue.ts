@@ -19,7 +19,7 @@ export interface Expiring<T> {
   readonly expiresAt: number;
   /** The queue's own: its place in a bucket. */
   readonly inBucket: Link<T>;
-  /** The queue's own: the bucket it is in. */
+  /** The queue's own: the bucket it is in, or was in last. */
   bucket: Bucket<T> | undefined;
 }
 
@@ -39,36 +39,37 @@ export class Bucket<T> extends LinkedList<T> implements HeapItem {
 /** Things by their time of expiry. */
 export class ExpiryQueue<T extends Expiring<T>> {
   readonly #buckets = new Map<number, Bucket<T>>();
+  /** The buckets that hold something. */
   readonly #order = new Heap<Bucket<T>>();
   // Kept even when empty: one busy connection would else make and drop a bucket at each request.
   #latest: Bucket<T> | undefined = undefined;
 
-  /** When {@linkcode firstExpired} will next find something, ms; Infinity: never. */
-  get next(): number {
-    let top = this.#order.top;
-    if (top !== undefined && top.size === 0) {
-      this.#drop(top);
-      top = this.#order.top;
-    }
-    return top === undefined ? Infinity : top.dueAt;
+  /** How many buckets there are, which is what a change of the next expiry costs the logarithm of. */
+  get bucketCount(): number {
+    return this.#buckets.size;
   }
 
-  /** Queues a thing that is not queued; one that never expires stays outside. */
+  /** When {@linkcode firstExpired} will next find something, ms; Infinity: never. */
+  get next(): number {
+    return this.#order.top?.dueAt ?? Infinity;
+  }
+
+  /** Queues a thing that is not queued. */
   add(item: T): void {
-    if (item.expiresAt === Infinity) return;
     const dueAt = Math.ceil(item.expiresAt / EXPIRY_GRAIN_MS) * EXPIRY_GRAIN_MS;
     const bucket = this.#latest?.dueAt === dueAt ? this.#latest : this.#open(dueAt);
+    if (bucket.size === 0) this.#order.set(bucket, dueAt);
     item.bucket = bucket;
     bucket.add(item.inBucket);
   }
 
-  /** Takes a thing out; nothing happens if it is not queued. */
+  /** Takes out a thing that is queued. */
   remove(item: T): void {
-    const bucket = item.bucket;
-    if (bucket === undefined) return;
-    item.bucket = undefined;
+    const bucket = item.bucket!;
     bucket.remove(item.inBucket);
-    if (bucket.size === 0 && bucket !== this.#latest) this.#drop(bucket);
+    if (bucket.size > 0) return;
+    this.#order.remove(bucket);
+    if (bucket !== this.#latest) this.#buckets.delete(bucket.dueAt);
   }
 
   /** Something that has expired, undefined if nothing has. It stays queued: remove it to see the next. */
@@ -77,20 +78,13 @@ export class ExpiryQueue<T extends Expiring<T>> {
   }
 
   #open(dueAt: number): Bucket<T> {
+    if (this.#latest?.size === 0) this.#buckets.delete(this.#latest.dueAt);
     let bucket = this.#buckets.get(dueAt);
     if (bucket === undefined) {
       bucket = new Bucket<T>(dueAt);
       this.#buckets.set(dueAt, bucket);
-      this.#order.set(bucket, dueAt);
     }
-    if (this.#latest?.size === 0) this.#drop(this.#latest);
     this.#latest = bucket;
     return bucket;
-  }
-
-  #drop(bucket: Bucket<T>): void {
-    this.#buckets.delete(bucket.dueAt);
-    this.#order.remove(bucket);
-    if (this.#latest === bucket) this.#latest = undefined;
   }
 }

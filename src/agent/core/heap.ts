@@ -29,9 +29,7 @@ export class Heap<T extends HeapItem> {
   /** Puts the item in, or changes its rank. */
   set(item: T, rank: number): void {
     if (item.heapIndex === -1) {
-      this.#items.push(item);
-      this.#ranks.push(rank);
-      this.#rise(this.#items.length - 1, item, rank);
+      this.#rise(this.#items.length, item, rank);
     } else if (rank < this.#ranks[item.heapIndex]!) {
       this.#rise(item.heapIndex, item, rank);
     } else {
@@ -48,9 +46,6 @@ export class Heap<T extends HeapItem> {
     const rank = this.#ranks.pop()!;
     if (last === item) return;
     // The last item fills the hole; it may belong above as well as below it.
-    last.heapIndex = hole;
-    this.#items[hole] = last;
-    this.#ranks[hole] = rank;
     this.#rise(hole, last, rank);
     this.#sink(last.heapIndex, last, rank);
   }

@@ -69,15 +69,13 @@ export interface PoolCounts {
 export class PoolCore<C, W> {
   readonly #limits: PoolLimits;
   readonly #slots = new SlotTable<C, W>();
-  readonly #queue: WaitingQueue<C, W>;
+  readonly #queue = new WaitingQueue<C, W>();
   readonly #actions = new ActionQueue<C, W>();
-  #maxTotalSockets: number;
+  #maxTotalSockets = Infinity;
 
   /** Makes an empty pool. `limits` stays the caller's, who may change it. */
   constructor(limits: PoolLimits) {
     this.#limits = limits;
-    this.#queue = new WaitingQueue(limits.maxSockets);
-    this.#maxTotalSockets = limits.maxTotalSockets;
   }
 
   /**
@@ -96,8 +94,8 @@ export class PoolCore<C, W> {
     isFresh: boolean = false,
   ): Ticket<C, W> | undefined {
     this.refresh();
-    const origin = isFresh ? this.#slots.openFresh(name, key) : this.#slots.open(name, key);
-    const free = this.#unexpired(origin, now);
+    const origin = this.#slots.open(name, key);
+    const free = isFresh ? undefined : this.#unexpired(origin, now);
     if (free !== undefined) {
       this.#slots.unpark(free);
       this.#lend(free, waiter);
@@ -106,13 +104,13 @@ export class PoolCore<C, W> {
     const { group } = origin;
     if (!this.#mayPlan(group)) this.#makeRoom(group);
     if (this.#mayPlan(group)) {
-      if (!this.#mayHold(group)) return this.#enqueue(origin, waiter, now);
+      if (!this.#mayHold(group)) return this.#enqueue(origin, waiter, now, isFresh);
       this.#connect(origin, waiter);
     } else {
-      if (this.#queue.waiting < this.#limits.maxPending) return this.#enqueue(origin, waiter, now);
+      if (this.#queue.waiting < this.#limits.maxPending) return this.#enqueue(origin, waiter, now, isFresh);
       this.#actions.add("reject", waiter);
+      this.#slots.sweep(origin);
     }
-    this.#slots.sweep(origin);
     return undefined;
   }
 
@@ -298,8 +296,9 @@ export class PoolCore<C, W> {
     return group.planned < this.#queue.maxSockets && this.#planned < this.#maxTotalSockets;
   }
 
+  /** Due waiters need not be counted: below the total cap there are none. */
   #mayHold(group: NameRecord<C, W>): boolean {
-    return group.held + group.due < this.#queue.maxSockets && this.#slots.held < this.#maxTotalSockets;
+    return group.held < this.#queue.maxSockets && this.#slots.held < this.#maxTotalSockets;
   }
 
   /** The free slot that the scheduling names; those that have expired are closed on the way. */
@@ -317,8 +316,8 @@ export class PoolCore<C, W> {
     if (list.first !== undefined) this.#close(list.first.item, "room");
   }
 
-  #enqueue(origin: KeyRecord<C, W>, waiter: W, now: number): Ticket<C, W> {
-    const ticket = this.#queue.add(origin, waiter, now);
+  #enqueue(origin: KeyRecord<C, W>, waiter: W, now: number, isFresh: boolean): Ticket<C, W> {
+    const ticket = this.#queue.add(origin, waiter, now, isFresh);
     this.#settle(origin.group);
     return ticket;
   }
@@ -374,11 +373,13 @@ export class PoolCore<C, W> {
       if (ticket === undefined) return;
       this.#connect(ticket.origin, ticket.waiter);
       this.#queue.take(ticket);
-      this.#slots.sweep(ticket.origin);
     }
   }
 
-  /** Plans anew under changed caps: takes all promises back, closes what is over, and promises again. */
+  /**
+   * Plans anew under changed caps: takes all promises back, closes what is over, and promises again. Once the names
+   * have closed what is theirs, none that has a free slot left is full: so no close after that changes a rank.
+   */
   #replan(): void {
     for (const group of this.#slots.names.values()) {
       this.#queue.takePromisesBack(group);
@@ -388,22 +389,16 @@ export class PoolCore<C, W> {
       }
       this.#queue.rank(group);
     }
-    while (this.#planned > this.#maxTotalSockets && this.#slots.free.first !== undefined) {
-      this.#closeOldestFree("cap");
+    const { free } = this.#slots;
+    while (this.#planned > this.#maxTotalSockets && free.first !== undefined) {
+      this.#close(free.first.item, "cap");
     }
     this.#promise();
-    while (this.#queue.oldestReady !== undefined && this.#slots.free.first !== undefined) {
-      this.#closeOldestFree("room");
+    while (this.#queue.oldestReady !== undefined && free.first !== undefined) {
+      this.#close(free.first.item, "room");
       this.#promise();
     }
-    for (const group of this.#slots.names.values()) this.#queue.admit(group);
     this.#start();
-  }
-
-  #closeOldestFree(reason: PoolCloseReason): void {
-    const slot = this.#slots.free.first!.item;
-    this.#close(slot, reason);
-    this.#queue.rank(slot.origin.group);
   }
 }
 

@@ -73,6 +73,8 @@ export class Ticket<C, W> {
   readonly queuedAt: number;
   /** Order of arrival over all names. */
   readonly sequence: number;
+  /** True: it takes a new connection alone. */
+  readonly isFresh: boolean;
   /** How far it has got. */
   stage: TicketStage = "waiting";
   /** How many later waiters were served before it, out of order. */
@@ -85,32 +87,32 @@ export class Ticket<C, W> {
   readonly inName: Link<Ticket<C, W>> = new Link(this);
 
   /** Makes a waiting ticket. */
-  constructor(origin: KeyRecord<C, W>, waiter: W, sequence: number, queuedAt: number) {
+  constructor(origin: KeyRecord<C, W>, waiter: W, sequence: number, queuedAt: number, isFresh: boolean) {
     this.origin = origin;
     this.waiter = waiter;
     this.sequence = sequence;
     this.queuedAt = queuedAt;
+    this.isFresh = isFresh;
   }
 }
 
 /** What is known of one key: whose connections may serve each other's requests. */
 export class KeyRecord<C, W> {
   readonly key: string;
-  /** The key that connections made for its tickets are reused for: its own, unless they want fresh ones. */
-  readonly reuseKey: string;
   readonly group: NameRecord<C, W>;
   /** Slots in any state. */
   slots = 0;
   /** Free slots, least recently used first. */
   readonly free: LinkedList<Slot<C, W>> = new LinkedList();
-  /** Tickets in any stage, oldest first. */
+  /** Tickets in any stage that take a connection which has served, oldest first. */
   readonly queue: LinkedList<Ticket<C, W>> = new LinkedList();
+  /** How many tickets take a new connection alone. */
+  fresh = 0;
 
   /** Makes an empty record. */
-  constructor(key: string, group: NameRecord<C, W>, reuseKey: string = key) {
+  constructor(key: string, group: NameRecord<C, W>) {
     this.key = key;
     this.group = group;
-    this.reuseKey = reuseKey;
   }
 }
 

@@ -27,16 +27,8 @@ export class SlotTable<C, W> {
     return this.#keys.size;
   }
 
-  /**
-   * The record of those who wait under a key and take no connection that has served: made if there is none. It has no slots,
-   * so nothing that is released there or free can reach them.
-   */
-  openFresh(name: string, key: string): KeyRecord<C, W> {
-    return this.open(name, `${key}\0fresh`, key);
-  }
-
   /** The record of a key, made if there is none. */
-  open(name: string, key: string, reuseKey: string = key): KeyRecord<C, W> {
+  open(name: string, key: string): KeyRecord<C, W> {
     const known = this.#keys.get(key);
     if (known !== undefined) return known;
     let group = this.names.get(name);
@@ -44,25 +36,23 @@ export class SlotTable<C, W> {
       group = new NameRecord<C, W>(name);
       this.names.set(name, group);
     }
-    const origin = new KeyRecord<C, W>(key, group, reuseKey);
+    const origin = new KeyRecord<C, W>(key, group);
     group.keys++;
     this.#keys.set(key, origin);
     return origin;
   }
 
-  /** Drops the records of a key, and of its name, once nothing is left of them. */
+  /** Drops the records of a key, and of its name, once nothing is left of them; to be called once then. */
   sweep(origin: KeyRecord<C, W>): void {
-    if (origin.slots > 0 || origin.queue.size > 0) return;
+    if (origin.slots > 0 || origin.queue.size > 0 || origin.fresh > 0) return;
     const { group, key } = origin;
-    if (this.#keys.get(key) !== origin) return;
     this.#keys.delete(key);
     if (--group.keys === 0) this.names.delete(group.name);
   }
 
-  /** A new connecting slot for somebody who waits under `record`. */
-  connect(record: KeyRecord<C, W>, waiter: W): Slot<C, W> {
-    const { group, key, reuseKey } = record;
-    const origin = key === reuseKey ? record : this.open(group.name, reuseKey);
+  /** A new connecting slot. */
+  connect(origin: KeyRecord<C, W>, waiter: W): Slot<C, W> {
+    const { group } = origin;
     const slot = new Slot<C, W>(origin, waiter);
     origin.slots++;
     group.open.add(slot.inName);

@@ -11,8 +11,8 @@ import { type KeyRecord, type NameRecord, Ticket } from "./pool_records.ts";
 
 /** Tickets by age, under two caps. */
 export class WaitingQueue<C, W> {
-  /** The cap of each name. */
-  maxSockets: number;
+  /** The cap of each name, kept up to date by the pool. */
+  maxSockets: number = Infinity;
   /** Tickets that no slot is promised to. */
   waiting = 0;
   /** Tickets that the slot of a closing connection is promised to. */
@@ -22,11 +22,6 @@ export class WaitingQueue<C, W> {
   /** Tickets that any slot will do for, by age. */
   readonly #due = new Heap<Ticket<C, W>>();
   #sequence = 0;
-
-  /** Makes an empty queue. */
-  constructor(maxSockets: number) {
-    this.maxSockets = maxSockets;
-  }
 
   /** The oldest waiting ticket that the total cap alone stops. */
   get oldestReady(): Ticket<C, W> | undefined {
@@ -46,14 +41,14 @@ export class WaitingQueue<C, W> {
     return here.sequence < elsewhere.sequence ? here : elsewhere;
   }
 
-  /** Appends a waiting ticket. */
-  add(origin: KeyRecord<C, W>, waiter: W, now: number): Ticket<C, W> {
-    const ticket = new Ticket<C, W>(origin, waiter, this.#sequence++, now);
-    origin.queue.add(ticket.inKey);
+  /** Appends a waiting ticket; rank() must follow. */
+  add(origin: KeyRecord<C, W>, waiter: W, now: number, isFresh: boolean): Ticket<C, W> {
+    const ticket = new Ticket<C, W>(origin, waiter, this.#sequence++, now, isFresh);
+    if (isFresh) origin.fresh++;
+    else origin.queue.add(ticket.inKey);
     origin.group.queue.add(ticket.inName);
     origin.group.waiting ??= ticket.inName;
     this.waiting++;
-    this.rank(origin.group);
     return ticket;
   }
 
@@ -73,7 +68,8 @@ export class WaitingQueue<C, W> {
     }
     ticket.stage = "left";
     group.queue.remove(link);
-    ticket.origin.queue.remove(ticket.inKey);
+    if (ticket.isFresh) ticket.origin.fresh--;
+    else ticket.origin.queue.remove(ticket.inKey);
     this.rank(group);
   }
 
