@@ -77,15 +77,12 @@ export interface ExchangeControl {
 }
 
 /**
- * The member by which an agent's addRequest() knows a request that takes a connection's bytes instead of a stream: our own
- * ClientRequest, whichever copy of this package it came from.
+ * A request that takes a connection's bytes instead of a stream: our own ClientRequest, whichever copy of this package it
+ * came from. An agent's addRequest() knows it by this method, and then never calls its onSocket().
  */
-export const dispatchTo: unique symbol = Symbol.for("holdfast.dispatchTo");
-
-/** A request as an agent's addRequest() sees it: with `dispatchTo` it wants no onSocket(). */
 export interface DispatchableRequest {
   /** Dispatches the request's exchange, now and, where it is tried again, later. */
-  [dispatchTo](dispatcher: Dispatcher, endpoint: Endpoint): void;
+  _dispatchTo(dispatcher: Dispatcher, endpoint: Endpoint): void;
 }
 
 /** Where an exchange goes. Equal endpoints are one object, so that what is derived from one is derived once. */
