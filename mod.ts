@@ -6,8 +6,16 @@
 
 export { Agent } from "./src/agent/agent.ts";
 export type { AgentOptions } from "./src/agent/options.ts";
-export type { AgentRequestInit, AgentResponse } from "./src/agent/request.ts";
-export type { ResponseBody } from "./src/agent/response_body.ts";
+export type { AgentResponse, RequestTimings } from "./src/agent/request_exchange.ts";
+export type {
+  AgentRequestInit,
+  InformationalResponse,
+  RetryFailure,
+  RetryOption,
+} from "./src/agent/request_plan.ts";
+export type { RequestBody, RequestBodyInput } from "./src/agent/request_body.ts";
+export type { RequestTimeouts } from "./src/agent/deadlines.ts";
+export type { BodyFramingKind, ResponseBody } from "./src/agent/response_body.ts";
 export type { HeadersInput } from "./src/agent/core/request_serializer.ts";
 export type { IncomingHeaders } from "./src/agent/core/headers.ts";
 export {
@@ -15,11 +23,14 @@ export {
   AgentDestroyedError,
   ArgumentRangeError,
   ArgumentTypeError,
+  BodySourceError,
   ConnectionClosedError,
+  DecodingError,
   PoolError,
   ProtocolError,
+  TimeoutError,
 } from "./src/agent/core/errors.ts";
-export type { ErrorCode } from "./src/agent/core/errors.ts";
+export type { ErrorCode, FailureFacts, TimeoutPhase } from "./src/agent/core/errors.ts";
 export { createConnect } from "./src/runtime/mod.ts";
 export { SocketError } from "./src/runtime/errors.ts";
 export type { Connect, ConnectOptions, Socket, SocketHandler, TlsOptions } from "./src/runtime/socket.ts";

@@ -16,7 +16,9 @@ import {
   readUrl,
   type RequestTarget,
 } from "./options.ts";
-import { type AgentRequestInit, type AgentResponse, request } from "./request.ts";
+import { request } from "./request.ts";
+import type { AgentResponse } from "./request_exchange.ts";
+import type { AgentRequestInit } from "./request_plan.ts";
 import { createConnect } from "../runtime/mod.ts";
 import { systemClock } from "../clock.ts";
 
@@ -75,8 +77,14 @@ export class Agent {
    * console.log(status, await body.json());
    * ```
    */
-  async request(url: string | URL, init?: AgentRequestInit): Promise<AgentResponse> {
-    return await request(this.#pool, this.#target(readUrl(url)), init);
+  request(url: string | URL, init?: AgentRequestInit): Promise<AgentResponse> {
+    let target: RequestTarget;
+    try {
+      target = this.#target(readUrl(url));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return request(this.#pool, target, init);
   }
 
   /**

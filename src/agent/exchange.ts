@@ -6,6 +6,7 @@
 import type { BodyFraming } from "./core/framing.ts";
 import type { HeaderBlock } from "./core/headers.ts";
 import type { ParserLimits, ResponseHead } from "./core/response_parser.ts";
+import type { Clock } from "../clock.ts";
 import type { ConnectOptions, Socket } from "../runtime/socket.ts";
 
 /** One request and what it wants told. Each call happens at most once, but for `onInformational`, `onBody` and `onDrain`. */
@@ -105,6 +106,10 @@ export interface DispatchOptions {
 export interface Dispatcher {
   /** True where requests ask the server to keep the connection; false: they say `Connection: close`. */
   readonly isPersistent: boolean;
+  /** The time by which everything here waits. */
+  readonly clock: Clock;
+  /** A response's body was read by nobody until its time was over; its connection is closed after this call. */
+  onUnreadBody?(): void;
   /** Takes an exchange; all that becomes of it is told to the exchange, after this call. */
   dispatch(exchange: Exchange, endpoint: Endpoint, options?: DispatchOptions): Dispatched;
 }

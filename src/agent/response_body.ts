@@ -2,36 +2,61 @@
  * The body of a response, as its reader meets it: an async iterable of owned bytes with the usual collectors. Owns the
  * few bytes that came before anybody asked for them. Knows no connection, only how to resume or abort one.
  *
- * Strategy: chunks are lent by the socket, so each is copied once, on arrival. Over HIGH_WATER_MARK the connection is
- * paused: a body nobody reads costs that much and no more.
+ * Strategy: chunks are lent by the socket. They are copied once, on arrival, except for a forEach() reader, who sees
+ * them as they are. Over HIGH_WATER_MARK the connection is paused: a body nobody reads costs that much and no more. A
+ * body that is whole before it is asked for, as most are, costs one promise.
  *
  * @module
  */
 
-import { bodyUsed } from "./core/errors.ts";
+import { AbortError, bodyUsed } from "./core/errors.ts";
 
 /** Bytes kept for a reader who is slower than the network; then the connection is paused. Node's socket default. */
 const HIGH_WATER_MARK = 65_536;
 
+/** How the end of a body is found (RFC 9112 section 6.3); "close": by the connection's end, which proves little. */
+export type BodyFramingKind = "none" | "length" | "chunked" | "close";
+
 /** What a body asks of the one who fills it. */
 export interface BodySource {
   /** `push` returned false, and now there is room. */
-  resume(): void;
+  resumeBody(): void;
   /** The reader gives up. */
-  abort(): void;
+  abortBody(error: Error): void;
+}
+
+/** Where the pieces of a body go. */
+export interface BodySink {
+  /** A piece, lent for the call. False: no more until the source is asked to resume. */
+  push(chunk: Uint8Array): boolean;
+  /** Nothing follows. */
+  complete(): void;
+  /** Nothing follows, and the body is not whole. */
+  fail(error: Error): void;
 }
 
 /**
  * The body of a response. It is read once, by one of its methods: a second reading fails with a TypeError, code
  * ERR_BODY_USED. The connection serves other requests only when the body has been read to its end or dumped.
  *
- * Every method rejects with the error that cut the body short: SocketError, ProtocolError, AbortError...
+ * Every method rejects with the error that cut the body short: SocketError, ProtocolError, TimeoutError, AbortError...
  */
 export interface ResponseBody extends AsyncIterable<Uint8Array> {
   /** True from the first call that reads the body. */
   readonly bodyUsed: boolean;
+  /**
+   * How the end is found. "length" and "chunked" prove that the body is whole, "none" that there is none; "close" ends
+   * with the connection, and not every runtime can tell a TLS connection that was cut from one that was closed.
+   */
+  readonly framing: BodyFramingKind;
   /** Pieces of the body, each the reader's own. Leaving the loop before the end closes the connection. */
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array, undefined>;
+  /**
+   * Calls `read` with each piece as it comes, uncopied: the bytes are lent, and mean something else once `read`
+   * has returned. Where it returns a promise the connection waits for it. What it throws closes the connection and
+   * is what forEach rejects with.
+   */
+  forEach(read: (lent: Uint8Array) => unknown): Promise<void>;
   /** The whole body. */
   bytes(): Promise<Uint8Array>;
   /** The whole body as UTF-8; a byte order mark is left out, what is no UTF-8 becomes U+FFFD. */
@@ -42,21 +67,42 @@ export interface ResponseBody extends AsyncIterable<Uint8Array> {
   dump(): Promise<void>;
 }
 
+type Reader =
+  /** Nobody yet, or an iterator between two steps: what comes is kept. */
+  | { readonly kind: "none" }
+  /** A step of an iterator that waits for a piece. */
+  | { readonly kind: "step"; resolve(result: IteratorResult<Uint8Array, undefined>): void }
+  /** Everything, at the end. */
+  | { readonly kind: "all"; resolve(): void }
+  /** As it comes. */
+  | { readonly kind: "each"; read(lent: Uint8Array): unknown; resolve(): void };
+
+const NOBODY: Reader = { kind: "none" };
+const DONE: IteratorResult<Uint8Array, undefined> = { done: true, value: undefined };
+const EMPTY = new Uint8Array(0);
+const decoder = new TextDecoder();
+
 /** A {@linkcode ResponseBody} with its other end, by which the connection fills it. */
-export class BufferedBody implements ResponseBody {
+export class BufferedBody implements ResponseBody, BodySink {
+  readonly framing: BodyFramingKind;
   readonly #source: BodySource;
   #chunks: Uint8Array[] = [];
   #bufferedBytes = 0;
   #state: "open" | "complete" | "failed" = "open";
   #error: Error | undefined;
   #isUsed = false;
-  #isDumped = false;
   #isPaused = false;
-  #wake: (() => void) | undefined;
+  /** A promise of forEach's reader is pending. */
+  #isReading = false;
+  #reader: Reader = NOBODY;
+  #reject: ((error: unknown) => void) | undefined;
+  /** The last step of the iterator: a step that is asked for before it settles comes after it. */
+  #lastStep: Promise<IteratorResult<Uint8Array, undefined>> | undefined;
 
   /** `source` is asked to go on or to give up. */
-  constructor(source: BodySource) {
+  constructor(source: BodySource, framing: BodyFramingKind) {
     this.#source = source;
+    this.framing = framing;
   }
 
   /** True from the first call that reads the body. */
@@ -64,83 +110,183 @@ export class BufferedBody implements ResponseBody {
     return this.#isUsed;
   }
 
-  /** A piece of the body, which is copied. False: no more until `source.resume()`. */
+  /** Bytes are there that nobody has asked for, and the connection waits for it. */
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /** {@linkcode BodySink}. */
   push(chunk: Uint8Array): boolean {
-    if (this.#isDumped) return true;
-    // Not chunk.slice(): a Buffer's slice() shares its memory.
-    this.#chunks.push(new Uint8Array(chunk));
-    this.#bufferedBytes += chunk.length;
-    this.#wakeReader();
-    if (this.#bufferedBytes <= HIGH_WATER_MARK) return true;
-    this.#isPaused = true;
-    return false;
+    const reader = this.#reader;
+    switch (reader.kind) {
+      case "each":
+        return this.#lend(chunk, reader);
+      case "step":
+        this.#reader = NOBODY;
+        reader.resolve({ done: false, value: new Uint8Array(chunk) });
+        return true;
+      case "all":
+      case "none":
+        // Not chunk.slice(): a Buffer's slice() shares its memory.
+        this.#chunks.push(new Uint8Array(chunk));
+        this.#bufferedBytes += chunk.length;
+        return reader.kind === "all" || this.#hasRoom();
+    }
   }
 
-  /** Nothing follows. */
+  /** {@linkcode BodySink}. */
   complete(): void {
+    if (this.#state !== "open") return;
     this.#state = "complete";
-    this.#wakeReader();
+    this.#isPaused = false;
+    const reader = this.#reader;
+    this.#reader = NOBODY;
+    if (reader.kind === "step") reader.resolve(DONE);
+    // A reader of forEach who is still busy with the last piece ends it himself.
+    else if (reader.kind !== "none" && !this.#isReading) reader.resolve();
   }
 
-  /** Nothing follows, and the body is not whole. */
+  /** {@linkcode BodySink}. What came before is still read, unless the user himself ended it. */
   fail(error: Error): void {
     if (this.#state !== "open") return;
     this.#state = "failed";
     this.#error = error;
-    this.#wakeReader();
+    this.#isPaused = false;
+    if (error instanceof AbortError) this.#forget();
+    if (this.#reader === NOBODY) return;
+    this.#reader = NOBODY;
+    this.#reject!(error);
   }
 
-  /** Pieces of the body, each the reader's own. Leaving the loop early closes the connection. */
+  /** All of it, where it is here already and nobody reads it; the body is then used. */
+  takeWhole(): Uint8Array | undefined {
+    if (this.#isUsed || this.#state !== "complete") return undefined;
+    this.#isUsed = true;
+    return this.#joined();
+  }
+
+  /** {@linkcode ResponseBody}. */
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array, undefined> {
     this.#use();
-    return {
-      next: async (): Promise<IteratorResult<Uint8Array, undefined>> => {
-        const chunk = await this.#next();
-        return chunk === undefined ? { done: true, value: undefined } : { done: false, value: chunk };
-      },
-      return: (): Promise<IteratorResult<Uint8Array, undefined>> => {
-        this.#discard();
-        if (this.#state === "open") this.#source.abort();
-        return Promise.resolve({ done: true, value: undefined });
-      },
-    };
+    return { next: () => this.#step(), return: () => this.#leave() };
   }
 
-  /** The whole body. */
-  async bytes(): Promise<Uint8Array> {
+  /** {@linkcode ResponseBody}. */
+  async forEach(read: (lent: Uint8Array) => unknown): Promise<void> {
     this.#use();
-    const chunks: Uint8Array[] = [];
-    let length = 0;
-    for (let chunk = await this.#next(); chunk !== undefined; chunk = await this.#next()) {
-      chunks.push(chunk);
-      length += chunk.length;
+    for (let chunk = this.#shift(); chunk !== undefined; chunk = this.#shift()) {
+      await this.#given(read, chunk);
     }
-    if (chunks.length === 1) return chunks[0]!;
-    const all = new Uint8Array(length);
-    let at = 0;
-    for (const chunk of chunks) {
-      all.set(chunk, at);
-      at += chunk.length;
+    if (this.#state === "failed") throw this.#error;
+    if (this.#state === "complete") return;
+    await new Promise<void>((resolve, reject) => {
+      this.#reader = { kind: "each", read, resolve };
+      this.#reject = reject;
+      this.#resume();
+    });
+  }
+
+  /** {@linkcode ResponseBody}. */
+  bytes(): Promise<Uint8Array> {
+    return this.#collect((bytes) => bytes);
+  }
+
+  /** {@linkcode ResponseBody}. */
+  text(): Promise<string> {
+    return this.#collect((bytes) => decoder.decode(bytes));
+  }
+
+  /** {@linkcode ResponseBody}. */
+  json(): Promise<unknown> {
+    return this.#collect((bytes) => JSON.parse(decoder.decode(bytes)));
+  }
+
+  /** {@linkcode ResponseBody}. */
+  dump(): Promise<void> {
+    if (this.#isUsed || this.#state !== "complete") return this.forEach(ignore);
+    this.#isUsed = true;
+    this.#forget();
+    return Promise.resolve();
+  }
+
+  #collect<T>(make: (all: Uint8Array) => T): Promise<T> {
+    // Errors are rejections whatever the state, so that callers need one way to catch them.
+    if (this.#isUsed) return Promise.reject(bodyUsed());
+    this.#isUsed = true;
+    if (this.#state === "failed") return Promise.reject(this.#error);
+    return new Promise((resolve, reject) => {
+      // An exception in here rejects: JSON.parse's.
+      if (this.#state === "complete") return resolve(make(this.#joined()));
+      const done = (): void => {
+        try {
+          resolve(make(this.#joined()));
+        } catch (error) {
+          reject(error);
+        }
+      };
+      this.#reader = { kind: "all", resolve: done };
+      this.#reject = reject;
+      this.#resume();
+    });
+  }
+
+  #step(): Promise<IteratorResult<Uint8Array, undefined>> {
+    if (this.#reader.kind === "step") {
+      // Asked again before the last step settled: in turn, as generators do.
+      return this.#lastStep!.then(() => this.#step());
     }
-    return all;
+    const chunk = this.#shift();
+    if (chunk !== undefined) return Promise.resolve({ done: false, value: chunk });
+    if (this.#state === "complete") return Promise.resolve(DONE);
+    if (this.#state === "failed") return Promise.reject(this.#error);
+    return this.#lastStep = new Promise((resolve, reject) => {
+      this.#reader = { kind: "step", resolve };
+      this.#reject = reject;
+      this.#resume();
+    });
   }
 
-  /** The whole body as UTF-8; a byte order mark is left out, what is no UTF-8 becomes U+FFFD. */
-  async text(): Promise<string> {
-    return new TextDecoder().decode(await this.bytes());
+  #leave(): Promise<IteratorResult<Uint8Array, undefined>> {
+    this.#forget();
+    if (this.#state === "open") this.#source.abortBody(new AbortError("The body was not read to its end"));
+    return Promise.resolve(DONE);
   }
 
-  /** The whole body as JSON; a SyntaxError where it is none. */
-  async json(): Promise<unknown> {
-    return JSON.parse(await this.text());
+  /** A piece for forEach's reader, in the connection's own call. */
+  #lend(chunk: Uint8Array, reader: Reader & { readonly kind: "each" }): boolean {
+    try {
+      const result = reader.read(chunk);
+      if (!isThenable(result)) return true;
+      this.#isPaused = this.#isReading = true;
+      result.then(() => {
+        this.#isReading = false;
+        if (this.#state === "complete") reader.resolve();
+        else this.#resume();
+      }, (error) => this.#giveUp(error));
+      return false;
+    } catch (error) {
+      this.#giveUp(error);
+      return true;
+    }
   }
 
-  /** Reads the body to its end and drops it, so that the connection can be used again. */
-  async dump(): Promise<void> {
-    this.#use();
-    this.#isDumped = true;
-    this.#discard();
-    while (await this.#next() !== undefined);
+  /** The same for a piece that was kept. */
+  async #given(read: (lent: Uint8Array) => unknown, chunk: Uint8Array): Promise<void> {
+    try {
+      await read(chunk);
+    } catch (error) {
+      this.#forget();
+      if (this.#state === "open") this.#source.abortBody(new AbortError(error));
+      throw error;
+    }
+  }
+
+  /** forEach's reader has thrown. */
+  #giveUp(error: unknown): void {
+    const reject = this.#reject!;
+    this.#reader = NOBODY;
+    if (this.#state === "open") this.#source.abortBody(new AbortError(error));
+    reject(error);
   }
 
   #use(): void {
@@ -148,22 +294,35 @@ export class BufferedBody implements ResponseBody {
     this.#isUsed = true;
   }
 
-  async #next(): Promise<Uint8Array | undefined> {
-    for (;;) {
-      const chunk = this.#chunks.shift();
-      if (chunk !== undefined) {
-        this.#bufferedBytes -= chunk.length;
-        return chunk;
-      }
-      if (this.#state === "failed") throw this.#error;
-      if (this.#state === "complete") return undefined;
-      const woken = new Promise<void>((resolve) => this.#wake = resolve);
-      this.#resume();
-      await woken;
-    }
+  #hasRoom(): boolean {
+    this.#isPaused = this.#bufferedBytes > HIGH_WATER_MARK;
+    return !this.#isPaused;
   }
 
-  #discard(): void {
+  #shift(): Uint8Array | undefined {
+    const chunk = this.#chunks.shift();
+    if (chunk !== undefined) this.#bufferedBytes -= chunk.length;
+    return chunk;
+  }
+
+  #joined(): Uint8Array {
+    const chunks = this.#chunks;
+    if (chunks.length === 1) {
+      this.#forget();
+      return chunks[0]!;
+    }
+    if (chunks.length === 0) return EMPTY;
+    const all = new Uint8Array(this.#bufferedBytes);
+    let at = 0;
+    for (const chunk of chunks) {
+      all.set(chunk, at);
+      at += chunk.length;
+    }
+    this.#forget();
+    return all;
+  }
+
+  #forget(): void {
     this.#chunks = [];
     this.#bufferedBytes = 0;
   }
@@ -171,12 +330,12 @@ export class BufferedBody implements ResponseBody {
   #resume(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
-    this.#source.resume();
+    this.#source.resumeBody();
   }
+}
 
-  #wakeReader(): void {
-    const wake = this.#wake;
-    this.#wake = undefined;
-    wake?.();
-  }
+function ignore(): void {}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }

@@ -36,6 +36,14 @@ export class SocketError extends Error {
   readonly address: string | undefined;
   /** The peer's port. */
   readonly port: number | undefined;
+  /** Where it ended a request of `agent.request` or `fetch`: the connection had carried an earlier one. */
+  declare readonly reusedSocket?: boolean;
+  /** There too: bytes of the request given to the socket, whether or not they left. */
+  declare readonly bytesWritten?: number;
+  /** There too: bytes received since the request began. */
+  declare readonly bytesRead?: number;
+  /** There too: how often the request was tried. */
+  declare readonly attempts?: number;
 
   /** Makes the error from its message and facts. */
   constructor(message: string, init: SocketErrorInit) {

@@ -84,6 +84,8 @@ export type AgentErrorCode =
   | "ABORT_ERR"
   | "ERR_AGENT_CLOSED"
   | "ERR_AGENT_DESTROYED"
+  | "ERR_BODY_SOURCE"
+  | "ERR_CONTENT_DECODING"
   | "ERR_POOL_QUEUE_FULL"
   | "ERR_POOL_SLOT_LOST"
   | "ERR_PROXY_TUNNEL"
@@ -209,8 +211,32 @@ export interface ProtocolErrorInit {
   readonly rawPacket?: Uint8Array | undefined;
 }
 
+/** What is known of a request that failed. */
+export interface FailureFacts {
+  /** The connection had carried an earlier request; false where there was no connection. */
+  readonly reusedSocket: boolean;
+  /** Bytes of the request given to the socket, whether or not they left, in the last attempt. */
+  readonly bytesWritten: number;
+  /** Bytes received in the last attempt, interim responses included. */
+  readonly bytesRead: number;
+  /** How often it was tried: from 1 on. */
+  readonly attempts: number;
+}
+
+/** What every error carries that ends a request: `agent.request` and `fetch` fill the facts in. */
+class RequestFailure extends Error implements Partial<FailureFacts> {
+  /** The connection had carried an earlier request; false where there was no connection. */
+  declare readonly reusedSocket?: boolean;
+  /** Bytes of the request given to the socket, whether or not they left, in the last attempt. */
+  declare readonly bytesWritten?: number;
+  /** Bytes received in the last attempt, interim responses included. */
+  declare readonly bytesRead?: number;
+  /** How often the request was tried: from 1 on. */
+  declare readonly attempts?: number;
+}
+
 /** The peer broke HTTP, or one of our limits. The connection is closed and never used again. */
-export class ProtocolError extends Error {
+export class ProtocolError extends RequestFailure {
   override readonly name: string = "ProtocolError";
   /** llhttp's name of the fault. */
   readonly code: ProtocolErrorCode;
@@ -235,7 +261,7 @@ export class ProtocolError extends Error {
 export type TimeoutPhase = "pool" | "connect" | "headers" | "body" | "total";
 
 /** A deadline of ours passed. */
-export class TimeoutError extends Error {
+export class TimeoutError extends RequestFailure {
   override readonly name: string = "TimeoutError";
   /** Always "ETIMEDOUT". */
   readonly code = "ETIMEDOUT" as const;
@@ -250,7 +276,7 @@ export class TimeoutError extends Error {
 }
 
 /** The user ended it. */
-export class AbortError extends Error {
+export class AbortError extends RequestFailure {
   override readonly name: string = "AbortError";
   /** Always "ABORT_ERR". */
   readonly code = "ABORT_ERR" as const;
@@ -262,7 +288,7 @@ export class AbortError extends Error {
 }
 
 /** The peer ended the connection before the response was complete. Node says the same by ECONNRESET, "socket hang up". */
-export class ConnectionClosedError extends Error {
+export class ConnectionClosedError extends RequestFailure {
   override readonly name: string = "ConnectionClosedError";
   /** Always "ECONNRESET". */
   readonly code = "ECONNRESET" as const;
@@ -274,7 +300,7 @@ export function bodyUsed(): ArgumentTypeError {
 }
 
 /** The agent was destroyed while the request was queued or under way. */
-export class AgentDestroyedError extends Error {
+export class AgentDestroyedError extends RequestFailure {
   override readonly name: string = "AgentDestroyedError";
   /** Always "ERR_AGENT_DESTROYED". */
   readonly code = "ERR_AGENT_DESTROYED" as const;
@@ -286,7 +312,7 @@ export class AgentDestroyedError extends Error {
 }
 
 /** The pool has no place for a request. */
-export class PoolError extends Error {
+export class PoolError extends RequestFailure {
   override readonly name: string = "PoolError";
   /** ERR_POOL_QUEUE_FULL or ERR_POOL_SLOT_LOST. */
   readonly code: "ERR_POOL_QUEUE_FULL" | "ERR_POOL_SLOT_LOST";
@@ -300,4 +326,28 @@ export class PoolError extends Error {
     );
     this.code = code;
   }
+}
+
+/** The source of a request's body failed, or gave what cannot be sent: `cause` says how. The connection is closed. */
+export class BodySourceError extends RequestFailure {
+  override readonly name: string = "BodySourceError";
+  /** Always "ERR_BODY_SOURCE". */
+  readonly code = "ERR_BODY_SOURCE" as const;
+
+  /** Makes the error; `cause` is what the source threw. */
+  constructor(cause: unknown) {
+    super("The source of the request's body failed", { cause });
+  }
+}
+
+/** A content coding of the response is unknown here, one of too many, or its data is broken. */
+export class DecodingError extends RequestFailure {
+  override readonly name: string = "DecodingError";
+  /** Always "ERR_CONTENT_DECODING". */
+  readonly code = "ERR_CONTENT_DECODING" as const;
+}
+
+/** Tells an error of ours what is known of the request that it ended; an error of anybody else's is left as it is. */
+export function tellFacts(error: Error, facts: FailureFacts): void {
+  if (error instanceof RequestFailure) Object.assign(error, facts);
 }
