@@ -1,17 +1,10 @@
 /** The runner is what all other tests are believed by: each fault that it must not pass over is seeded here. */
 import * as assert from "uvu/assert";
-import { spawn } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import process from "node:process";
+import { fileOf, runChild } from "./child.ts";
 import { suite } from "./suite.ts";
 
 const test = suite("run_file.ts");
-
-/** How the runner started this process: the program and what precedes the file (scripts/test.ts). */
-const command: string[] = JSON.parse(process.env["HOLDFAST_TEST_COMMAND"] ?? "[]");
-
-/** The ending that this very file has: `.js` where it was emitted. */
-const ending = import.meta.url.endsWith(".ts") ? "ts" : "js";
 
 interface Report {
   exitCode: number | null;
@@ -23,16 +16,10 @@ interface Report {
 }
 
 async function runFault(name: string): Promise<Report> {
-  const file = (path: string): string => fileURLToPath(new URL(`${path}.${ending}`, import.meta.url));
-  const [program, ...args] = [...command, file("./run_file"), file(`./faults/${name}`)];
-  const child = spawn(program!, args, { stdio: ["ignore", "pipe", "pipe"] });
-  let output = "";
-  child.stdout.on("data", (chunk) => output += chunk);
-  child.stderr.on("data", (chunk) => output += chunk);
-  const exitCode = await new Promise<number | null>((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", resolve);
-  });
+  const { exitCode, output } = await runChild(
+    "tests/harness/run_file",
+    fileOf(`tests/harness/faults/${name}`),
+  );
   const line = output.split("\n").find((text) => text.startsWith("@@result "));
   const none = { passed: 0, failed: 0, skipped: {}, problems: [] };
   return { ...none, ...JSON.parse(line?.slice("@@result ".length) ?? "{}"), exitCode, output };
