@@ -3,17 +3,20 @@
  *
  * Owns the grammar of the status line and of field lines (RFC 9112 sections 4 and 5), strict as llhttp without its
  * lenient flags, each of which can be named. Knows nothing of framing, bodies or sinks. Strategy: a state machine
- * that can stop at any byte, and before it a loop for the head as almost all are: whole in one chunk, without fault.
- * What that loop does not take, the machine reads again from the first byte, so the loop decides nothing. Only a
- * section that is split is gathered, in a buffer that never exceeds the limit. Nothing of a chunk is kept: the
- * decoded text is a copy.
+ * that can stop at any byte, and before it two short cuts for heads that are whole and without fault, as almost all
+ * are: head_template.ts and plain_head.ts. What they do not take the machine reads again from the first byte, so that
+ * they never decide that something is wrong. Only a section that is split is gathered, in a buffer that never exceeds
+ * the limit. Nothing of a chunk is kept: the decoded text is a copy.
  *
  * @module
  */
 
 import { FIELD_TEXT, TOKEN } from "./characters.ts";
 import type { ProtocolErrorCode } from "./errors.ts";
+import { HeadTemplate } from "./head_template.ts";
 import { decodeLatin1 } from "./latin1.ts";
+import { PLAIN_STATUS_LINE_BYTES, PlainHead } from "./plain_head.ts";
+import { findSpecials, NO_SPECIALS, type SpecialField } from "./special_fields.ts";
 
 /**
  * What `insecureHTTPParser` forgives, each by its own name (Node's sets all of them). llhttp's LENIENT_KEEP_ALIVE and
@@ -84,26 +87,6 @@ const SP = 0x20;
 const HT = 0x09;
 const COLON = 0x3a;
 
-const STATUS_LINE_BYTES = "HTTP/1.1 200 ".length;
-
-// "HTTP/1.x ddd " at `from`; the caller has seen that so many bytes are there.
-function isPlainStatusLine(bytes: Uint8Array, from: number): boolean {
-  return bytes[from] === 0x48 && bytes[from + 1] === 0x54 && bytes[from + 2] === 0x54 &&
-    bytes[from + 3] === 0x50 &&
-    bytes[from + 4] === 0x2f && bytes[from + 5] === 0x31 && bytes[from + 6] === 0x2e &&
-    (bytes[from + 7] === 0x31 || bytes[from + 7] === 0x30) && bytes[from + 8] === SP &&
-    bytes[from + 9]! >= 0x31 && bytes[from + 9]! <= 0x39 && isDigit(bytes[from + 10]!) &&
-    isDigit(bytes[from + 11]!) && bytes[from + 12] === SP;
-}
-
-function isDigit(byte: number): boolean {
-  return byte >= 0x30 && byte <= 0x39;
-}
-
-function isSpace(byte: number): boolean {
-  return byte === SP || byte === HT;
-}
-
 /** Reads one header or trailer section; armed again for each. */
 export class HeadScanner {
   readonly #maxBytes: number;
@@ -115,7 +98,9 @@ export class HeadScanner {
   #base = 0;
   #line = 0;
   #irregular = false;
-  // Offsets from #base, four a field: start and end of the name, start and end of the value.
+  readonly #plain = new PlainHead();
+  readonly #template: HeadTemplate;
+  // As `marks`, of the section being read: offsets from #base.
   readonly #marks: number[] = [];
   #markCount = 0;
   // The bytes of a split section, and how many.
@@ -125,8 +110,14 @@ export class HeadScanner {
   #reasonStart = 0;
   #reasonEnd = 0;
 
-  /** The decoded section; set when it is complete. */
+  /** The decoded section, and perhaps some bytes behind it; this and what follows is set when it is complete. */
   text = "";
+  /** Offsets in `text`, four a field: start and end of the name, start and end of the value. Never written to. */
+  marks: readonly number[] = [];
+  /** The fields that the codec itself heeds. */
+  specials: readonly SpecialField[] = NO_SPECIALS;
+  /** True where the fields of `specials`, the very array of an earlier head, have the values of that head. */
+  hasSpecialsOfBefore = false;
   /** Of `HTTP/1.0`: 1. */
   versionMajor = 0;
   /** Of `HTTP/1.0`: 0. */
@@ -136,8 +127,9 @@ export class HeadScanner {
   /** What is wrong; set when `scan` returns -1. */
   fault: ScanFault | undefined;
 
-  /** `maxBytes` counts every byte of the section, line ends included. */
-  constructor(maxBytes: number, maxLines: number, leniency: Leniency) {
+  /** `maxBytes` counts every byte of the section, line ends included. `template` may be shared between scanners. */
+  constructor(maxBytes: number, maxLines: number, leniency: Leniency, template: HeadTemplate) {
+    this.#template = template;
     this.#maxBytes = maxBytes;
     this.#maxLines = maxLines;
     this.#leniency = leniency;
@@ -163,14 +155,14 @@ export class HeadScanner {
     return this.#state === START;
   }
 
+  /** Offset in `text` of the end of the reason phrase. */
+  get reasonEnd(): number {
+    return this.#reasonEnd;
+  }
+
   /** The reason phrase of a finished head. */
   get reasonPhrase(): string {
     return this.text.slice(this.#reasonStart, this.#reasonEnd);
-  }
-
-  /** The number of fields of a finished section. */
-  get fieldCount(): number {
-    return this.#markCount >> 2;
   }
 
   /** True where a value has to be mended, as {@linkcode value} does: after a folded line, which only leniency lets in. */
@@ -178,24 +170,19 @@ export class HeadScanner {
     return this.#irregular;
   }
 
-  /** Offsets in `text`, four a field: start and end of the name, start and end of the value. A copy. */
-  copyMarks(): number[] {
-    return this.#marks.slice(0, this.#markCount);
-  }
-
-  /** Length of the name of field `index`: the cheap test before {@linkcode name}. */
-  nameLength(index: number): number {
-    return this.#marks[4 * index + 1]! - this.#marks[4 * index]!;
+  /** The number of fields of a finished section. */
+  get fieldCount(): number {
+    return this.marks.length >> 2;
   }
 
   /** The name of field `index`, as received. */
   name(index: number): string {
-    return this.text.slice(this.#marks[4 * index]!, this.#marks[4 * index + 1]!);
+    return this.text.slice(this.marks[4 * index]!, this.marks[4 * index + 1]!);
   }
 
   /** The value of field `index`, without the whitespace around it. */
   value(index: number): string {
-    const value = this.text.slice(this.#marks[4 * index + 2]!, this.#marks[4 * index + 3]!);
+    const value = this.text.slice(this.marks[4 * index + 2]!, this.marks[4 * index + 3]!);
     return this.#irregular ? value.replace(/[\r\n]+/g, "") : value;
   }
 
@@ -207,16 +194,57 @@ export class HeadScanner {
     if (this.#gathered !== undefined) return this.#scanGathered(bytes, from);
     this.#base = from;
     const limit = Math.min(bytes.length, from + this.#maxBytes);
-    let to = this.#state === START ? this.#runWholeHead(bytes, from, limit) : -1;
-    if (to < 0) to = this.#run(bytes, from, limit);
+    if (this.#state === START) {
+      const end = this.#scanPlain(bytes, from, limit);
+      if (end >= 0) return end;
+    }
+    const to = this.#run(bytes, from, limit);
     if (to < 0) return -1;
     if (this.#state === DONE) {
-      this.text = decodeLatin1(bytes, this.#base, to);
+      this.#finish(decodeLatin1(bytes, from, to), this.#marks.slice(0, this.#markCount));
       return to;
     }
     if (limit < bytes.length) return this.#overflow(limit);
     this.#gather(bytes, from, to);
     return to;
+  }
+
+  // The short cuts; -1: neither took it.
+  #scanPlain(bytes: Uint8Array, from: number, limit: number): number {
+    const template = this.#template;
+    const matched = template.match(bytes, from, limit);
+    if (matched >= 0) {
+      this.#setStatusLine(template.versionMinor, template.status, template.reasonEnd);
+      this.text = template.text;
+      this.marks = template.marks;
+      this.specials = template.specials;
+      this.hasSpecialsOfBefore = template.hasFixedSpecials;
+      return matched;
+    }
+    const plain = this.#plain;
+    const end = plain.run(bytes, from, limit);
+    if (end < 0 || plain.markCount >> 2 > this.#maxLines) return -1;
+    this.#setStatusLine(plain.versionMinor, plain.status, plain.reasonEnd);
+    this.#finish(decodeLatin1(bytes, from, end), plain.marks.slice(0, plain.markCount));
+    // An interim response is not what the next response will look like.
+    if (plain.status >= 200 && template.isOpen) template.learn(bytes, from, end, this);
+    return end;
+  }
+
+  #setStatusLine(versionMinor: number, status: number, reasonEnd: number): void {
+    this.#state = DONE;
+    this.versionMajor = 1;
+    this.versionMinor = versionMinor;
+    this.status = status;
+    this.#reasonStart = PLAIN_STATUS_LINE_BYTES;
+    this.#reasonEnd = reasonEnd;
+  }
+
+  #finish(text: string, marks: readonly number[]): void {
+    this.text = text;
+    this.marks = marks;
+    this.specials = findSpecials(text, marks);
+    this.hasSpecialsOfBefore = false;
   }
 
   // The section began in an earlier chunk: continue on the gathered copy, where all offsets still hold.
@@ -231,7 +259,7 @@ export class HeadScanner {
       return -1;
     }
     if (this.#state === DONE) {
-      this.text = decodeLatin1(this.#gathered!, 0, to);
+      this.#finish(decodeLatin1(this.#gathered!, 0, to), this.#marks.slice(0, this.#markCount));
       this.#gathered = undefined;
       this.#gatheredBytes = 0;
       return from + to - before;
@@ -269,58 +297,6 @@ export class HeadScanner {
   #fail(code: ProtocolErrorCode, reason: string, at: number): number {
     this.fault = { code, reason, at };
     return -1;
-  }
-
-  // A head without fault that ends before `end`: its end. Anything else: -1, and nothing is decided. Four bytes a step
-  // where four are left: a check of the bounds at each byte costs a fifth of the time, and reading past the end of the
-  // array, once, makes V8 compile the function to one four times as slow.
-  #runWholeHead(bytes: Uint8Array, from: number, end: number): number {
-    let at = from + STATUS_LINE_BYTES;
-    if (at >= end || !isPlainStatusLine(bytes, from)) return -1;
-    while (at < end && FIELD_TEXT[bytes[at]!] === 1) at++;
-    if (at + 1 >= end || bytes[at] !== CR || bytes[at + 1] !== LF) return -1;
-    const reasonEnd = at - from;
-    const fieldsEnd = this.#runPlainFields(bytes, at + 2, end);
-    if (fieldsEnd < 0 || this.#markCount >> 2 > this.#maxLines) return -1;
-    this.#reasonStart = STATUS_LINE_BYTES;
-    this.#reasonEnd = reasonEnd;
-    this.versionMajor = 1;
-    this.versionMinor = bytes[from + 7]! - 0x30;
-    this.status = 100 * bytes[from + 9]! + 10 * bytes[from + 10]! + bytes[from + 11]! - 111 * 0x30;
-    this.#state = DONE;
-    return fieldsEnd;
-  }
-
-  // The field lines and the empty line of such a head.
-  #runPlainFields(bytes: Uint8Array, from: number, end: number): number {
-    const base = this.#base;
-    const marks = this.#marks;
-    const fours = end - 3;
-    let count = 0;
-    let at = from;
-    for (; at < end && bytes[at] !== CR; at += 2) {
-      const nameStart = at;
-      while (at < end && TOKEN[bytes[at]!] === 1) at++;
-      if (at === nameStart || at + 1 >= end || bytes[at] !== COLON) return -1;
-      marks[count++] = nameStart - base;
-      marks[count++] = at - base;
-      at += bytes[at + 1] === SP ? 2 : 1;
-      const valueStart = at;
-      while (
-        at < fours &&
-        (FIELD_TEXT[bytes[at]!]! & FIELD_TEXT[bytes[at + 1]!]! & FIELD_TEXT[bytes[at + 2]!]! &
-            FIELD_TEXT[bytes[at + 3]!]!) === 1
-      ) at += 4;
-      while (at < end && FIELD_TEXT[bytes[at]!] === 1) at++;
-      if (at + 1 >= end || bytes[at] !== CR || bytes[at + 1] !== LF) return -1;
-      // Whitespace to be cut off is the machine's.
-      if (isSpace(bytes[valueStart]!) || isSpace(bytes[at - 1]!)) return -1;
-      marks[count++] = valueStart - base;
-      marks[count++] = at - base;
-    }
-    if (at + 1 >= end || bytes[at + 1] !== LF) return -1;
-    this.#markCount = count;
-    return at + 2;
   }
 
   // One byte after the other; the loops inside NAME, VALUE and REASON take almost all of them.

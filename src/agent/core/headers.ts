@@ -148,7 +148,8 @@ function addField(object: IncomingHeaders, name: string, value: string, join: bo
 }
 
 function cutFields(text: string, marks: readonly number[], maxFields: number): string[] {
-  const count = Math.min(marks.length >> 2, maxFields);
+  // The last step makes an integer of it for JSC too, which else takes Infinity for a hint: three times as slow.
+  const count = Math.min(marks.length >> 2, maxFields) | 0;
   const fields = new Array<string>(2 * count);
   for (let i = 0; i < count; i++) {
     fields[2 * i] = text.slice(marks[4 * i]!, marks[4 * i + 1]!);
