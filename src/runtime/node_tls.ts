@@ -36,8 +36,10 @@ export function createTlsMemory(maxCachedSessions?: number): TlsMemory {
   return { sessions: new BoundedCache(maxCachedSessions), contexts: new BoundedCache() };
 }
 
-// Sessions that a user may have got from a 'session' event and give back as an option.
-const certificates = new WeakMap<Uint8Array, PeerCertificate>();
+// Sessions that a user may have got from a 'session' event and gives back as an option. Neither the chain nor the name is
+// looked at when one is resumed (measured: taken with one authority, it opens a connection that trusts another), so it
+// is offered only where every option is as it was.
+const origins = new WeakMap<Uint8Array, { readonly key: string; readonly certificate: PeerCertificate }>();
 
 /** The TLS part of one connect. */
 export class TlsAttempt {
@@ -76,7 +78,7 @@ export class TlsAttempt {
     if (!nodeCapabilities.resumesSessions) return;
     stream.on("session", (session: Uint8Array) => {
       if (this.#certificate === undefined) return;
-      certificates.set(session, this.#certificate);
+      origins.set(session, { key: this.#key, certificate: this.#certificate });
       this.#memory.sessions.set(this.#key, { session, certificate: this.#certificate });
     });
   }
@@ -117,8 +119,8 @@ export class TlsAttempt {
     if (!nodeCapabilities.resumesSessions) return undefined;
     const { session } = this.#options;
     if (session === undefined) return this.#memory.sessions.get(this.#key);
-    const certificate = certificates.get(session);
-    return certificate === undefined ? undefined : { session, certificate };
+    const origin = origins.get(session);
+    return origin?.key === this.#key ? { session, certificate: origin.certificate } : undefined;
   }
 }
 

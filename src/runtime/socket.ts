@@ -224,8 +224,8 @@ export interface TlsOptions {
   /** OpenSSL cipher list. */
   ciphers?: string | undefined;
   /**
-   * Session to resume, as an earlier socket of this process gave it. One whose peer's certificate is not known is not
-   * offered to the peer, because the name could not be verified again.
+   * Session to resume, as an earlier socket of this process gave it for the same peer and with the same options. Another
+   * is not offered to the peer: a resumed session is as verified as it was when it was made, with the options of then.
    */
   session?: Uint8Array | undefined;
   /** A ready SecureContext of the runtime's node:tls. */
