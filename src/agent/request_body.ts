@@ -241,7 +241,9 @@ class IterableBody implements OutgoingBody {
   }
 
   discard(): void {
-    closeIterable(this.#iterable);
+    if (closeIterable(this.#iterable)) return;
+    // What it throws has nobody left to tell.
+    new IteratorSource(this.#iterable[Symbol.asyncIterator]()).close();
   }
 }
 
