@@ -21,8 +21,10 @@ export type {
   MemoryAddress,
   MemoryConnectionHandler,
   MemoryListener,
+  MemoryListenOptions,
   MemoryNetworkOptions,
 } from "./runtime/memory.ts";
 export { MemoryPeer } from "./runtime/memory_peer.ts";
 export { MemorySocket } from "./runtime/memory_socket.ts";
 export type { Link, LinkOptions } from "./runtime/memory_socket.ts";
+export type { MemoryCertificate, MemoryTlsClient, MemoryTlsOptions } from "./runtime/memory_tls.ts";

@@ -74,6 +74,7 @@ function contentTests(add: AddTest): void {
       (_, stream) => transfer(s, server.options, stream),
     );
     await s.until(() => clients.every(({ isClosed }) => isClosed), "every transfer");
+    await s.until(() => server.peers.every(({ isEnded }) => isEnded), "every peer's onEnd");
     for (const { intake, error } of clients) {
       equal([intake.length, intake.wrongAt, error?.code], [TRANSFER_BYTES, -1, undefined], "received");
     }

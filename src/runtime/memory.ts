@@ -11,26 +11,51 @@
 import { systemClock } from "../clock.ts";
 import type { Clock } from "../clock.ts";
 import { checkPort, SocketError, unsupportedOptionError } from "./errors.ts";
+import { MemoryClient } from "./memory_client.ts";
 import { MemoryPeer } from "./memory_peer.ts";
 import { MemorySocket } from "./memory_socket.ts";
 import type { Link, LinkOptions } from "./memory_socket.ts";
+import { clientRole, MemoryTlsSocket } from "./memory_tls.ts";
+import type { MemoryTlsOptions, ServerRole } from "./memory_tls.ts";
 import { unsupportedOption } from "./socket.ts";
-import type { Capabilities, Connect, ConnectOptions, Socket, SocketHandler, SocketInfo } from "./socket.ts";
+import type {
+  Capabilities,
+  Connect,
+  ConnectOptions,
+  Socket,
+  SocketHandler,
+  SocketInfo,
+  TlsOption,
+} from "./socket.ts";
 
-/** What the memory network honours. */
+const tlsOptions: ReadonlySet<TlsOption> = new Set<TlsOption>(
+  [
+    "ca",
+    "cert",
+    "key",
+    "passphrase",
+    "pfx",
+    "servername",
+    "ALPNProtocols",
+    "rejectUnauthorized",
+    "checkServerIdentity",
+  ],
+);
+
+/** What the memory network honours. The key material is only text there: a certificate is shown where `cert` or `pfx` is given. */
 export const memoryCapabilities: Capabilities = {
   adapter: "memory",
   options: new Set(["path"] as const),
-  tlsOptions: new Set(),
-  startTlsOptions: new Set(),
+  tlsOptions,
+  startTlsOptions: tlsOptions,
   hints: new Set(["noDelay", "keepAlive", "keepAliveInitialDelayMs"] as const),
   cancelsConnect: true,
   cancelsHandshake: true,
   halfClose: true,
-  startTls: false,
-  tlsInTls: false,
-  tlsOverPath: false,
-  seesCloseNotify: false,
+  startTls: true,
+  tlsInTls: true,
+  tlsOverPath: true,
+  seesCloseNotify: true,
   resumesSessions: false,
   ref: true,
   unrefsConnect: true,
@@ -52,6 +77,14 @@ export const memoryCapabilities: Capabilities = {
 export interface MemoryNetworkOptions extends LinkOptions {
   /** Orders all events; default the system's clock. A `ManualClock` makes every run the same. */
   readonly clock?: Clock | undefined;
+}
+
+/** How a listener's connections behave, where other than the network's. */
+export interface MemoryListenOptions extends LinkOptions {
+  /** Given: it speaks TLS. */
+  readonly tls?: MemoryTlsOptions | undefined;
+  /** Called when a connection stands and TLS has not begun: the place of faults during the handshake. */
+  readonly onAccept?: ((wire: MemorySocket) => void) | undefined;
 }
 
 /** Where a listener or a fault is. */
@@ -86,12 +119,12 @@ class Listener implements MemoryListener {
   accepted = 0;
   readonly peers: Set<MemoryPeer> = new Set();
   readonly onConnection: MemoryConnectionHandler;
-  readonly link: LinkOptions;
+  readonly options: MemoryListenOptions;
   readonly #close: () => void;
 
-  constructor(onConnection: MemoryConnectionHandler, link: LinkOptions, close: () => void) {
+  constructor(onConnection: MemoryConnectionHandler, options: MemoryListenOptions, close: () => void) {
     this.onConnection = onConnection;
-    this.link = link;
+    this.options = options;
     this.#close = close;
   }
 
@@ -153,13 +186,16 @@ export class MemoryNetwork {
     return this.#dial(options, handler);
   };
 
-  /** Accepts connections at an address; `link` overrides the network's own for them. */
+  /**
+   * Accepts connections at an address. `onConnection` is called when a connection stands: with `tls`, after the
+   * handshake, so a client that refuses the certificate never gets that far.
+   */
   listen(
     address: MemoryAddress,
     onConnection: MemoryConnectionHandler,
-    link: LinkOptions = {},
+    options: MemoryListenOptions = {},
   ): MemoryListener {
-    const listener: Listener = new Listener(onConnection, { ...this.#link, ...link }, () => {
+    const listener: Listener = new Listener(onConnection, { ...this.#link, ...options }, () => {
       this.#places = this.#places.filter((place) => place.answer !== listener);
     });
     this.#places.unshift({ address, answer: listener });
@@ -178,39 +214,55 @@ export class MemoryNetwork {
     };
   }
 
-  #dial(options: ConnectOptions, handler: SocketHandler): MemorySocket {
+  #dial(options: ConnectOptions, handler: SocketHandler): Socket {
     this.#connects++;
     const link: Link = { clock: this.#clock, options: this.#link, isCut: false };
-    const socket = new MemorySocket(link, handler);
-    this.#sockets.add(socket);
-    socket.onGone = () => this.#sockets.delete(socket);
+    const wire = new MemorySocket(link, handler);
+    this.#sockets.add(wire);
+    wire.onGone = () => this.#sockets.delete(wire);
     const answer = this.#answer(options);
-    if (answer instanceof Listener) this.#accept(socket, answer, options);
+    if (answer instanceof Listener) this.#accept(wire, answer, options);
     else if (answer !== "hang") {
-      this.#after(
-        isLookup(answer) ? 0 : 2 * latencyMs(link),
-        () => socket.fail(connectError(answer, options)),
-      );
+      this.#after(isLookup(answer) ? 0 : 2 * latencyMs(link), () => wire.fail(connectError(answer, options)));
     }
-    return socket;
+    return new MemoryClient(this.#clientSide(wire, options, handler), memoryCapabilities, this.#clock);
   }
 
-  #accept(socket: MemorySocket, listener: Listener, options: ConnectOptions): void {
-    const { link } = socket;
-    link.options = listener.link;
+  #clientSide(
+    wire: MemorySocket,
+    { tls, host = "localhost" }: ConnectOptions,
+    handler: SocketHandler,
+  ): MemorySocket | MemoryTlsSocket {
+    return tls === undefined ? wire : new MemoryTlsSocket(wire, clientRole(tls, host), this.#clock, handler);
+  }
+
+  #accept(client: MemorySocket, listener: Listener, options: ConnectOptions): void {
+    const { link } = client;
+    link.options = listener.options;
     this.#after(latencyMs(link), () => {
-      if (socket.destroyed) return;
-      const port = ++this.#lastPort;
-      const peer = new MemoryPeer(link, options);
-      peer.wire.join(socket);
-      peer.wire.onGone = () => listener.peers.delete(peer);
+      if (client.destroyed) return;
+      client.info = clientInfo(options, ++this.#lastPort);
+      const server = new MemorySocket(link, mute);
+      server.join(client);
+      this.#after(latencyMs(link), () => client.open());
+      server.open();
+      this.#serve(server, listener, options);
+    });
+  }
+
+  #serve(wire: MemorySocket, listener: Listener, options: ConnectOptions): void {
+    const connected = (socket: MemorySocket | MemoryTlsSocket): void => {
+      const peer = new MemoryPeer(wire, socket, options);
       listener.accepted++;
       listener.peers.add(peer);
-      socket.info = clientInfo(options, port);
-      this.#after(latencyMs(link), () => socket.open());
-      peer.wire.open();
+      wire.onGone = () => listener.peers.delete(peer);
       void listener.onConnection(peer);
-    });
+    };
+    const { tls, onAccept } = listener.options;
+    onAccept?.(wire);
+    if (tls === undefined) return connected(wire);
+    const role: ServerRole = { side: "server", options: tls };
+    const socket = new MemoryTlsSocket(wire, role, this.#clock, { ...mute, onOpen: () => connected(socket) });
   }
 
   #answer(options: ConnectOptions): Listener | "hang" | string {
@@ -227,6 +279,16 @@ export class MemoryNetwork {
     this.#clock.after(ms, fn, { ref: true });
   }
 }
+
+/** For a connection that nobody has a handler for yet. */
+const nothing = (): void => {};
+const mute: SocketHandler = {
+  onOpen: nothing,
+  onData: nothing,
+  onEnd: nothing,
+  onDrain: nothing,
+  onClose: nothing,
+};
 
 function latencyMs(link: Link): number {
   return link.options.latencyMs ?? 0;

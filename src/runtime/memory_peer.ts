@@ -9,8 +9,9 @@
  */
 
 import type { SocketError } from "./errors.ts";
-import { MemorySocket } from "./memory_socket.ts";
-import type { Link } from "./memory_socket.ts";
+import type { MemorySocket } from "./memory_socket.ts";
+import { MemoryTlsSocket } from "./memory_tls.ts";
+import type { MemoryTlsClient, MemoryTlsOptions, ServerRole } from "./memory_tls.ts";
 import type { ConnectOptions, Socket, SocketHandler } from "./socket.ts";
 
 interface Reader {
@@ -34,13 +35,12 @@ interface Reader {
 export class MemoryPeer {
   /** What the client dialled. */
   readonly dialled: ConnectOptions;
-  /** The server's end as a Socket; give it a handler of your own to see the events. */
-  readonly socket: Socket;
-  /** The same end below TLS, where the two differ: the place of faults. */
+  /** This end below TLS: the place of faults. */
   readonly wire: MemorySocket;
   /** Resolves when the connection is gone, with the error if there was one. */
   readonly closed: Promise<SocketError | undefined>;
 
+  #socket: MemorySocket | MemoryTlsSocket;
   #received = "";
   #ended = false;
   #isClosed = false;
@@ -50,11 +50,22 @@ export class MemoryPeer {
   #closed!: (error: SocketError | undefined) => void;
 
   /** Made by the network, one for each connection accepted. */
-  constructor(link: Link, dialled: ConnectOptions) {
+  constructor(wire: MemorySocket, socket: MemorySocket | MemoryTlsSocket, dialled: ConnectOptions) {
     this.dialled = dialled;
     this.closed = new Promise((resolve) => this.#closed = resolve);
-    this.wire = new MemorySocket(link, this.#handler());
-    this.socket = this.wire;
+    this.wire = wire;
+    this.#socket = socket;
+    socket.handler = this.#handler();
+  }
+
+  /** The server's end as a Socket; give it a handler of your own to see the events. */
+  get socket(): Socket {
+    return this.#socket;
+  }
+
+  /** What is known of a client that came by TLS; undefined of any other. */
+  get tls(): MemoryTlsClient | undefined {
+    return this.#socket instanceof MemoryTlsSocket ? this.#socket.client : undefined;
   }
 
   /** Everything received and not yet taken by a read, as text. */
@@ -104,12 +115,40 @@ export class MemoryPeer {
 
   /** Sends an RST by itself once `bytes` more bytes were sent. */
   resetAfterSending(bytes: number): void {
-    this.wire.resetAfterSending(bytes);
+    this.wire.cutAfterSending(bytes, "rst");
   }
 
   /** Sends an RST by itself once `bytes` more bytes were received. */
   resetAfterReceiving(bytes: number): void {
     this.#resetAtBytes = this.#receivedBytes + bytes;
+  }
+
+  /** Ends the connection below TLS: a FIN without close_notify, as of a peer that was killed. */
+  truncate(): void {
+    this.wire.end();
+  }
+
+  /**
+   * Speaks TLS from here on, as a proxy does for the host behind it once it has answered CONNECT; resolves when the
+   * client has been let through, and never where it has not.
+   */
+  startTls(options: MemoryTlsOptions = {}): Promise<void> {
+    return new Promise((resolve) => {
+      const role: ServerRole = { side: "server", options };
+      const handler = { ...this.#handler(), onOpen: resolve };
+      this.#socket = new MemoryTlsSocket(this.#socket, role, this.wire.link.clock, handler);
+    });
+  }
+
+  /**
+   * Passes everything on to another connection and back, as a proxy does: bytes, FIN, and the end. `destination` has to be
+   * open, or connecting.
+   */
+  relay(destination: Socket): void {
+    this.#socket.handler = passOn(destination);
+    destination.handler = passOn(this.#socket);
+    if (this.#received.length > 0) destination.write(latin1(this.#received));
+    this.#received = "";
   }
 
   /** The wire is cut: no byte, FIN or RST passes any more in either direction, and the client is not told. */
@@ -162,6 +201,17 @@ export class MemoryPeer {
       if (isThere) this.#received = this.#received.slice(length);
     }
   }
+}
+
+function passOn(to: Socket): SocketHandler {
+  return {
+    onOpen: () => {},
+    // What is written has to stay as it is; what is given is lent.
+    onData: (chunk) => void to.write(chunk.slice()),
+    onEnd: () => to.end(),
+    onDrain: () => {},
+    onClose: () => to.destroy(),
+  };
 }
 
 function latin1(data: string): Uint8Array {

@@ -82,13 +82,15 @@ export class MemorySocket implements Socket {
   #isPumpDue = false;
   #end: "no" | "asked" | "sent" = "no";
   #sentBytes = 0;
-  #resetAtBytes = Infinity;
+  #cutAtBytes = Infinity;
+  #cutBy: "fin" | "rst" = "rst";
   // Incoming.
   #incoming: Segment[] = [];
   #heldBytes = 0;
   #isDeliveryDue = false;
   #peerEnded = false;
   #isReset = false;
+  #isGiving = false;
 
   /** Makes an end that is still connecting; see {@linkcode MemorySocket.join}. */
   constructor(link: Link, handler: SocketHandler) {
@@ -124,6 +126,11 @@ export class MemorySocket implements Socket {
   /** The peer's FIN was told. */
   get peerEnded(): boolean {
     return this.#peerEnded;
+  }
+
+  /** Bytes have come that `onData` was not given, or is still being given by a socket that reads on. */
+  get hasUnread(): boolean {
+    return this.#heldBytes > 0 || (this.#isGiving && !this.#isPaused);
   }
 
   /** How the link behaves; replaceable at any moment. */
@@ -207,9 +214,10 @@ export class MemorySocket implements Socket {
     this.#later(0, () => this.#close());
   }
 
-  /** Resets the connection by itself once `bytes` more bytes were sent: a response cut at any place. */
-  resetAfterSending(bytes: number): void {
-    this.#resetAtBytes = this.#sentBytes + bytes;
+  /** Ends the connection by itself once `bytes` more bytes were sent, and drops the rest: cut at any place. */
+  cutAfterSending(bytes: number, by: "fin" | "rst"): void {
+    this.#cutAtBytes = this.#sentBytes + bytes;
+    this.#cutBy = by;
     this.#pumpSoon();
   }
 
@@ -261,7 +269,7 @@ export class MemorySocket implements Socket {
   #pump(): void {
     this.#isPumpDue = false;
     if (this.#state !== "open") return;
-    if (this.#sentBytes >= this.#resetAtBytes) return this.reset();
+    if (this.#sentBytes >= this.#cutAtBytes && this.#end !== "sent") return this.#cutOff();
     if (this.#pendingBytes > 0) return this.#take();
     if (this.#end !== "asked") return;
     this.#end = "sent";
@@ -274,7 +282,7 @@ export class MemorySocket implements Socket {
     if (this.#isReset) return this.fail(socketError("EPIPE", "write", this.info));
     const { windowBytes = defaultWindowBytes, maxWriteBytes = Infinity } = this.#link.options;
     const room = windowBytes - this.#other!.#heldBytes;
-    const most = Math.min(room, maxWriteBytes, this.#resetAtBytes - this.#sentBytes);
+    const most = Math.min(room, maxWriteBytes, this.#cutAtBytes - this.#sentBytes);
     // Woken again when the reader makes room.
     if (most <= 0) return;
     const segment = this.#cut(most);
@@ -282,10 +290,19 @@ export class MemorySocket implements Socket {
     this.#sentBytes += segment.length;
     this.#other!.#heldBytes += segment.length;
     this.#send(segment);
-    if (this.#pendingBytes > 0 || this.#end === "asked" || this.#sentBytes >= this.#resetAtBytes) {
+    if (this.#pendingBytes > 0 || this.#end === "asked" || this.#sentBytes >= this.#cutAtBytes) {
       this.#pumpSoon();
     }
     if (this.#pendingBytes === 0) this.handler.onDrain();
+  }
+
+  #cutOff(): void {
+    if (this.#cutBy === "rst") return this.reset();
+    this.#batches = [];
+    this.#pendingBytes = 0;
+    this.#end = "sent";
+    this.#send("fin");
+    this.#finish();
   }
 
   // Copies up to `most` bytes of the first batch out of the queue.
@@ -362,7 +379,9 @@ export class MemorySocket implements Socket {
     this.#bytesRead += chunk.length;
     // The peer hears of the room one way later.
     this.#later(this.#link.options.latencyMs ?? 0, () => this.#other!.#pumpSoon());
+    this.#isGiving = true;
     this.handler.onData(chunk);
+    this.#isGiving = false;
     chunk.fill(poison);
   }
 

@@ -8,9 +8,13 @@ import { MemoryNetwork } from "../../src/testing.ts";
 import type {
   ConformanceHarness,
   ConformancePeer,
+  ConformancePeerEvents,
   ManualClock,
   MemoryNetworkOptions,
   MemoryPeer,
+  MemorySocket,
+  MemoryTlsOptions,
+  PeerKind,
 } from "../../src/testing.ts";
 import { memoryCapabilities } from "../../src/testing.ts";
 
@@ -20,32 +24,71 @@ export function memoryHarness(clock: ManualClock, options: MemoryNetworkOptions 
   let lastPort = 0;
   return {
     connect: network.connect,
-    capabilities: memoryCapabilities,
-    kinds: new Set(["plain"]),
+    capabilities: { ...memoryCapabilities, keepsDataBeforeReset: options.resetOvertakesData !== true },
+    kinds: new Set<PeerKind>([
+      ...["plain", "silent", "notTls", "tls", "tunnel"] as const,
+      ...[
+        "tlsWrongHost",
+        "tlsExpired",
+        "tlsSelfSigned",
+        "tlsUnknownAuthority",
+        "tlsClientCertificate",
+      ] as const,
+    ]),
+    clientCertificate: { cert: "a certificate", key: "its key" },
     ports: true,
     resets: true,
-    listen: (_kind, accept) => {
+    listen: (kind, accept, cut) => {
       const address = { host: "a.example", port: ++lastPort };
-      const listener = network.listen(address, (peer) => {
-        const events = accept(conformancePeer(peer));
-        peer.socket.handler = {
-          onOpen: () => {},
-          onDrain: () => {},
-          onData: (chunk) => events.onData(chunk),
-          onEnd: () => events.onEnd(),
-          onClose: () => events.onClose(),
-        };
-      });
+      const tls = tlsOf[kind];
+      const onAccept = (wire: MemorySocket): void => {
+        if (cut !== undefined) wire.cutAfterSending(cut.afterBytes, cut.by);
+      };
+      const listener = network.listen(address, async (peer) => {
+        if (kind === "tunnel") {
+          await peer.readUntil("\n");
+          peer.send("ok\n");
+          await peer.startTls({ certificate: { names: ["a.example"], authority } });
+        }
+        serve(peer, accept(conformancePeer(peer)));
+        if (kind === "notTls") {
+          peer.send("HTTP/1.1 400 Bad Request\r\n\r\n");
+          peer.end();
+        }
+      }, { onAccept, tls });
       const close = (): Promise<void> => {
         listener.close();
         for (const peer of listener.peers) peer.destroy();
         return clock.settle();
       };
-      return Promise.resolve({ options: address, close });
+      const options = kind === "plain" ? address : { ...address, tls: { ca: authority } };
+      return Promise.resolve({ options, close });
     },
     refused: () => Promise.resolve({ host: "127.0.0.1", port: 1 }),
     unknownName: () => Promise.resolve({ host: "nowhere.example", port: 1 }),
     quiet: () => clock.settle(),
+  };
+}
+
+const authority = "the authority of the tests";
+const ALPNProtocols = ["http/1.1"];
+const names = ["a.example"];
+const tlsOf: Partial<Record<PeerKind, MemoryTlsOptions>> = {
+  tls: { ALPNProtocols, certificate: { names, authority } },
+  tlsWrongHost: { certificate: { names: ["elsewhere.test"], authority } },
+  tlsExpired: { certificate: { names, authority, isExpired: true } },
+  tlsSelfSigned: { certificate: { names, isSelfSigned: true } },
+  tlsUnknownAuthority: { certificate: { names, authority: "another authority" } },
+  tlsClientCertificate: { certificate: { names, authority }, requestCert: true },
+};
+
+function serve(peer: MemoryPeer, events: ConformancePeerEvents): void {
+  peer.socket.handler = {
+    onOpen: () => {},
+    onDrain: () => {},
+    onData: (chunk) => events.onData(chunk),
+    onEnd: () => events.onEnd(),
+    onClose: () => events.onClose(),
   };
 }
 
@@ -60,5 +103,6 @@ function conformancePeer(peer: MemoryPeer): ConformancePeer {
     pause: () => peer.socket.pause(),
     resume: () => peer.socket.resume(),
     reset: () => peer.reset(),
+    truncate: () => peer.truncate(),
   };
 }
