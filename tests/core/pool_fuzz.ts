@@ -92,6 +92,8 @@ class Episode {
   readonly #keysPerName: number;
   /** How rarely time passes and caps change. */
   readonly #calm: number;
+  /** How many of six operations are an acquire. */
+  readonly #eagerness: number;
   /** Waiters who have asked and have not been answered. */
   readonly #unanswered = new Set<number>();
   /** Waiters who may be given a new connection alone. */
@@ -113,6 +115,7 @@ class Episode {
     this.#names = random.pick([1, 2, 3, 5, 40]);
     this.#keysPerName = 1 + random.below(3);
     this.#calm = random.pick([2, 3, 8, 40]);
+    this.#eagerness = random.pick([1, 2, 3]);
     this.#limits = {
       maxSockets: 0,
       maxTotalSockets: 0,
@@ -164,14 +167,14 @@ class Episode {
 
   #operate(): void {
     const random = this.#random;
-    if (random.once(this.#calm)) this.#now += random.pick([1, 5, 20, 60]);
+    if (random.once(this.#calm)) this.#now += random.pick([1, 20, 40, 60, 100]);
     if (random.once(this.#calm * 8)) this.#changeLimits();
     if (random.once(100)) this.#limits.maxFreeSockets = random.pick([0, 1, 2, 256]);
     if (random.once(250)) return this.#drainQueue();
     if (random.once(250)) return this.#closeAll();
     if (random.once(30)) return this.#expire();
     if (random.once(20)) return this.#cancel();
-    if (random.below(5) < 2) return this.#acquire();
+    if (random.below(6) < this.#eagerness) return this.#acquire();
     if (this.#pairs.size > 0) this.#advance(...random.pick([...this.#pairs]));
   }
 

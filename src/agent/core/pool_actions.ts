@@ -33,15 +33,19 @@ type Action = "connect" | "assign" | "close" | "reject";
 
 /** Actions in the order of the decisions. */
 export class ActionQueue<C, W> {
+  // Overwritten, never shortened: an array set to length 0 gives its memory back and takes it anew at the next push,
+  // which doubled what a request costs here. They stay as long as the largest burst.
   readonly #actions: Action[] = [];
-  readonly #subjects: (Slot<C, W> | W)[] = [];
+  readonly #subjects: (Slot<C, W> | W | undefined)[] = [];
   #next = 0;
+  #end = 0;
   #isDraining = false;
 
   /** Appends a decision: on a slot, or to reject a waiter. */
   add(action: Action, subject: Slot<C, W> | W): void {
-    this.#actions.push(action);
-    this.#subjects.push(subject);
+    this.#actions[this.#end] = action;
+    this.#subjects[this.#end] = subject;
+    this.#end++;
   }
 
   /** Hands the decisions to the sink, in order, until there are none; a nested call does nothing. */
@@ -49,7 +53,7 @@ export class ActionQueue<C, W> {
     if (this.#isDraining) return;
     this.#isDraining = true;
     try {
-      while (this.#next < this.#actions.length) this.#deliver(sink);
+      while (this.#next < this.#end) this.#deliver(sink);
     } finally {
       this.#isDraining = false;
     }
@@ -58,9 +62,10 @@ export class ActionQueue<C, W> {
   #deliver(sink: PoolSink<C, W>): void {
     const action = this.#actions[this.#next]!;
     const subject = this.#subjects[this.#next]!;
+    this.#subjects[this.#next] = undefined;
     this.#next++;
-    // Emptied before the sink is called: a sink that always adds something would let the arrays grow for ever.
-    if (this.#next === this.#actions.length) this.#actions.length = this.#subjects.length = this.#next = 0;
+    // Before the sink is called: a sink that always adds something would let the arrays grow for ever.
+    if (this.#next === this.#end) this.#next = this.#end = 0;
     if (action === "reject") return sink.reject(subject as W, "ERR_POOL_QUEUE_FULL");
     const slot = subject as Slot<C, W>;
     if (action === "close") {

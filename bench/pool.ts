@@ -1,0 +1,212 @@
+/**
+ * What the pool's bookkeeping costs for one request, and how that grows: with the sockets of one origin, with the
+ * waiters, with the origins, with the sockets closed at once. No socket is real: dials succeed and closes end at once.
+ *
+ * ```sh
+ * deno run -A bench/pool.ts        # some 20 s; CPU time, the best of 7 rounds
+ * ```
+ *
+ * @module
+ */
+// deno-lint-ignore-file no-console -- this is a command: its output is the console
+import process from "node:process";
+import { PoolCore, type PoolLimits, type PoolSink, type Slot, type Ticket } from "../src/agent/core/pool.ts";
+
+const ROUNDS = 7;
+const OPERATIONS = 40_000;
+const MANY: readonly number[] = [10, 100, 1_000, 10_000, 100_000];
+const SOCKETS: readonly number[] = [1, 10, 100, 1_000, 5_000, 20_000];
+const ORIGINS: readonly number[] = [1, 10, 100, 1_000, 10_000];
+
+/** Work of one size; `operations` of them a call. */
+interface Task {
+  readonly operations: number;
+  run(): void;
+  /** Before each run; not measured. */
+  prepare?(): void;
+}
+
+type BenchSlot = Slot<number, number>;
+type BenchTicket = Ticket<number, number>;
+
+/** A pool with its sockets lent to nobody in particular, given back in the order of lending. */
+class Rig implements PoolSink<number, number> {
+  readonly pool: PoolCore<number, number>;
+  #lent: BenchSlot[] = [];
+  #first = 0;
+  #now = 0;
+
+  constructor(limits: Partial<PoolLimits>) {
+    this.pool = new PoolCore({
+      maxSockets: Infinity,
+      maxTotalSockets: Infinity,
+      maxFreeSockets: Infinity,
+      scheduling: "lifo",
+      maxPending: Infinity,
+      ...limits,
+    });
+  }
+
+  connect(slot: BenchSlot): void {
+    this.pool.connected(slot, 0);
+    this.#lent.push(slot);
+  }
+
+  assign(slot: BenchSlot): void {
+    this.#lent.push(slot);
+  }
+
+  close(slot: BenchSlot): void {
+    this.pool.closed(slot);
+  }
+
+  reject(): void {}
+
+  acquire(key: string): BenchTicket | undefined {
+    this.#now += 0.05;
+    const ticket = this.pool.acquire(0, key, key, this.#now);
+    this.pool.drain(this);
+    return ticket;
+  }
+
+  release(): void {
+    this.pool.release(this.#take(), this.#now, this.#now + 4_000);
+    this.pool.drain(this);
+  }
+
+  closeAll(): void {
+    while (this.#first < this.#lent.length) this.pool.close(this.#take(), "destroyed");
+    this.pool.drain(this);
+  }
+
+  #take(): BenchSlot {
+    const slot = this.#lent[this.#first++]!;
+    if (this.#first === 8_192) {
+      this.#lent = this.#lent.slice(this.#first);
+      this.#first = 0;
+    }
+    return slot;
+  }
+}
+
+function times(count: number, body: (i: number) => void): void {
+  for (let i = 0; i < count; i++) body(i);
+}
+
+function keys(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `host${i}:80:`);
+}
+
+/** One request at a time while `sockets` are parked. */
+function amongFree(sockets: number, scheduling: "lifo" | "fifo"): Task {
+  const rig = new Rig({ scheduling });
+  times(sockets, () => rig.acquire("a"));
+  times(sockets, () => rig.release());
+  const once = (): void => {
+    rig.acquire("a");
+    rig.release();
+  };
+  return { operations: OPERATIONS, run: () => times(OPERATIONS, once) };
+}
+
+/** All sockets busy: one ends its request, the next request takes it. */
+function amongBusy(sockets: number): Task {
+  const rig = new Rig({ maxSockets: sockets });
+  times(sockets, () => rig.acquire("a"));
+  const once = (): void => {
+    rig.release();
+    rig.acquire("a");
+  };
+  return { operations: OPERATIONS, run: () => times(OPERATIONS, once) };
+}
+
+/** 10 sockets and a queue: each release serves the oldest, and one more joins. */
+function withWaiting(waiting: number, limits: Partial<PoolLimits>): Task {
+  const rig = new Rig(limits);
+  times(10 + waiting, () => rig.acquire("a"));
+  const once = (): void => {
+    rig.release();
+    rig.acquire("a");
+  };
+  return { operations: OPERATIONS, run: () => times(OPERATIONS, once) };
+}
+
+/** Somebody in the midst of the queue gives up, and another joins. */
+function cancelling(waiting: number): Task {
+  const rig = new Rig({ maxSockets: 10 });
+  times(10, () => rig.acquire("a"));
+  const tickets = Array.from({ length: waiting }, () => rig.acquire("a")!);
+  let at = 0;
+  const once = (): void => {
+    at = (at + 7_919) % waiting;
+    rig.pool.cancel(tickets[at]!);
+    tickets[at] = rig.acquire("a")!;
+  };
+  return { operations: OPERATIONS, run: () => times(OPERATIONS, once) };
+}
+
+/** Each origin has a parked socket; both caps are full. */
+function originsReused(origins: number): Task {
+  const rig = new Rig({ maxSockets: 2, maxTotalSockets: origins });
+  const names = keys(origins);
+  for (const name of names) rig.acquire(name);
+  times(origins, () => rig.release());
+  const once = (i: number): void => {
+    rig.acquire(names[i % origins]!);
+    rig.release();
+  };
+  return { operations: OPERATIONS, run: () => times(OPERATIONS, once) };
+}
+
+/** 100 sockets for all, 2 for each origin, all in use, and others wait everywhere: each release is a close and a connect. */
+function originsWaiting(origins: number): Task {
+  const rig = new Rig({ maxSockets: 2, maxTotalSockets: 100 });
+  const names = keys(origins);
+  times(100 + 20_000, (i) => rig.acquire(names[i % origins]!));
+  let at = 0;
+  const once = (): void => {
+    rig.release();
+    rig.acquire(names[at++ % origins]!);
+  };
+  return { operations: OPERATIONS, run: () => times(OPERATIONS, once) };
+}
+
+function closing(sockets: number): Task {
+  const rig = new Rig({});
+  return {
+    operations: sockets,
+    prepare: () => times(sockets, () => rig.acquire("a")),
+    run: () => rig.closeAll(),
+  };
+}
+
+function measure(task: Task): number {
+  let best = Infinity;
+  for (let round = 0; round < ROUNDS; round++) {
+    task.prepare?.();
+    const start = process.cpuUsage();
+    task.run();
+    const { user, system } = process.cpuUsage(start);
+    best = Math.min(best, (user + system) * 1000 / task.operations);
+  }
+  return best;
+}
+
+function report(title: string, sizes: readonly number[], task: (size: number) => Task): void {
+  // Warm, and so that the first size is compiled for what the others do too.
+  measure(task(sizes[1]!));
+  const costs = sizes.map((size) => measure(task(size)));
+  const growth = costs.at(-1)! / costs[0]!;
+  const cells = sizes.map((size, i) => `${size}: ${costs[i]!.toFixed(0)}`).join(", ");
+  console.log(`${title} (ns)\n  ${cells}   last/first ${growth.toFixed(2)}`);
+}
+
+report("request, by parked sockets of its origin, lifo", SOCKETS, (size) => amongFree(size, "lifo"));
+report("request, by parked sockets of its origin, fifo", SOCKETS, (size) => amongFree(size, "fifo"));
+report("request, by busy sockets of its origin", SOCKETS, amongBusy);
+report("request, by waiters, maxSockets", MANY, (size) => withWaiting(size, { maxSockets: 10 }));
+report("request, by waiters, maxTotalSockets", MANY, (size) => withWaiting(size, { maxTotalSockets: 10 }));
+report("give up and join, by waiters", MANY, cancelling);
+report("request, by origins with a parked socket, both caps", ORIGINS, originsReused);
+report("request with close and connect, by origins waiting, both caps", ORIGINS.slice(2), originsWaiting);
+report("close, by sockets closed at once", [50, 500, 5_000, 50_000], closing);
