@@ -71,7 +71,9 @@ export function fuzzPool(
       beforeStep();
       episode.windDown();
     } catch (error) {
-      const message = `${(error as Error).message}\nseed ${seed}, ${done} steps and then\n${episode.tale()}`;
+      const { message: difference } = error as Error;
+      const again = `deno run -A tests/fuzz/pool_steps.ts ${steps} ${seed}`;
+      const message = `${difference}\nafter ${done} steps of ${again} and then\n${episode.tale()}`;
       throw new Error(message, { cause: error });
     }
   }
