@@ -11,41 +11,48 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import * as assert from "uvu/assert";
-import { type Adapter, type AdapterName, adapters, createConnect } from "../../src/runtime/mod.ts";
+import { bunCapabilities } from "../../src/runtime/bun.ts";
+import { denoCapabilities } from "../../src/runtime/deno.ts";
+import { type AdapterName, adapters, createConnect } from "../../src/runtime/mod.ts";
+import { nodeCapabilities } from "../../src/runtime/node.ts";
+import type { Capabilities, Connect } from "../../src/runtime/socket.ts";
 import { socketConformance } from "../../src/testing.ts";
 import { ca } from "../certs/certs.ts";
 import { type Suite, suite } from "../harness/suite.ts";
 import { realServers } from "./conformance_servers.ts";
 
-/** Registers and runs the suite of the adapter of this name. */
+const tables = { node: nodeCapabilities, deno: denoCapabilities, bun: bunCapabilities };
+
+/** Registers and runs the suite of the adapter of this name; without the adapter all of it is left out by name. */
 export function launch(name: AdapterName): void {
   const test = suite(`socket contract, ${name}`);
   const adapter = adapters().find(({ capabilities }) => capabilities.adapter === name);
-  if (adapter === undefined) {
-    test("this runtime has no such adapter, and createConnect() says so", () => {
-      assert.throws(
-        () => createConnect({ runtime: name }),
-        (error: { code?: string }) => error.code === "ERR_UNSUPPORTED_OPTION",
-      );
-    });
-  } else register(test, adapter);
+  register(test, tables[name], adapter?.connect);
+  test.needs(
+    { [`no ${name} adapter`]: adapter === undefined },
+    "createConnect() refuses an absent adapter",
+    () => {
+      const isUnsupported = (error: { code?: string }): boolean => error.code === "ERR_UNSUPPORTED_OPTION";
+      assert.throws(() => createConnect({ runtime: name }), isUnsupported);
+    },
+  );
   test.run();
 }
 
-function register(test: Suite, adapter: Adapter): void {
-  const { connect, capabilities } = adapter;
+function register(test: Suite, capabilities: Capabilities, found: Connect | undefined): void {
+  const hasAdapter = { [`${capabilities.adapter} adapter`]: found !== undefined };
+  const connect: Connect = found ?? (() => assert.unreachable() as never);
   // An adapter without `ca` trusts what its process was started to trust.
   const byProcess = capabilities.tlsOptions.size > 0 && !capabilities.tlsOptions.has("ca");
   const isChild = process.env[authorityVariable] !== undefined;
   const harness = { ...realServers(byProcess ? {} : { ca }), connect, capabilities };
   socketConformance((name, body, needs) => {
     const isTls = name.startsWith("TLS") || name.startsWith("startTls");
-    if (!byProcess || isTls === isChild) test.needs(needs, name, body);
+    if (!byProcess || isTls === isChild) test.needs({ ...hasAdapter, ...needs }, name, body);
   }, harness);
-  if (byProcess && !isChild) {
-    test("the part over TLS passes in a process that trusts the authority of the tests", () =>
-      runTrusting(capabilities.adapter));
-  }
+  if (!byProcess || isChild) return;
+  const name = "the part over TLS passes in a process that trusts the authority of the tests";
+  test.needs(hasAdapter, name, () => runTrusting(capabilities.adapter));
 }
 
 // Deno's; the only adapter without `ca` is its own.
