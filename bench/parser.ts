@@ -78,6 +78,7 @@ function theirs(isRead: boolean): Candidate {
   let raw: string[] = [];
   const base = llhttp.inputAddress;
   const events: LlhttpEvents = {
+    onUrl(): void {},
     onStatus(at, length): void {
       reason = at - base;
       offsets[0] = reason + length;

@@ -2,6 +2,7 @@
 
 import { ProtocolError } from "../../src/agent/core/errors.ts";
 import type { BodyFraming } from "../../src/agent/core/framing.ts";
+import type { HeadTemplate } from "../../src/agent/core/head_template.ts";
 import type { HeaderBlock } from "../../src/agent/core/headers.ts";
 import { decodeLatin1 } from "../../src/agent/core/latin1.ts";
 import {
@@ -17,6 +18,8 @@ export interface RunOptions {
   readonly method?: string;
   readonly limits?: Partial<ParserLimits>;
   readonly start?: StartOptions;
+  /** What the parser remembers of earlier heads. Default: nothing. */
+  readonly template?: HeadTemplate;
   /** Call finish() behind the last byte. */
   readonly eof?: boolean;
 }
@@ -85,7 +88,7 @@ export class LogSink implements ResponseSink {
 
 /** The log of the calls for `chunks`, given one after the other. */
 export function parserLog(chunks: readonly Uint8Array[], options: RunOptions = {}): string {
-  const parser = new ResponseParser(options.limits);
+  const parser = new ResponseParser(options.limits, options.template);
   const sink = new LogSink();
   let surplus = "";
   let error = "";

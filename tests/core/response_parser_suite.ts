@@ -1,59 +1,328 @@
-import { suite } from "../harness/suite.ts";
 import * as assert from "uvu/assert";
-import { encodeLatin1 } from "../../src/agent/core/latin1.ts";
-import { parserLog, type RunOptions } from "./parser_log.ts";
+import { ProtocolError } from "../../src/agent/core/errors.ts";
+import { HeadTemplate } from "../../src/agent/core/head_template.ts";
+import { decodeLatin1, encodeLatin1 } from "../../src/agent/core/latin1.ts";
+import { type ResponseHead, ResponseParser } from "../../src/agent/core/response_parser.ts";
+import { suite } from "../harness/suite.ts";
+import { LogSink } from "./parser_log.ts";
 
 const test = suite("ResponseParser");
 
-function logOf(message: string, options?: RunOptions): string {
-  const bytes = encodeLatin1(message);
-  const whole = parserLog([bytes], options);
-  const single = parserLog(Array.from(bytes, (_, i) => bytes.subarray(i, i + 1)), options);
-  assert.is(single, whole, "byte by byte");
-  return whole;
+/** A parser that has read `text`, armed for a GET; what it said and what it left. */
+function parsed(text: string, sink: LogSink = new LogSink()): { parser: ResponseParser; consumed: number } {
+  const parser = new ResponseParser();
+  parser.start("GET");
+  return { parser, consumed: parser.parse(encodeLatin1(text), sink) };
 }
 
-test("reads a body of Content-Length and leaves the surplus", () => {
-  assert.is(
-    logOf("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A:  b \r\n\r\nhelloHTTP"),
-    'head 1.1 200 "OK"\nfield Content-Length: "5"\nfield X-A: "b"\nframing length 5\nbody "hello"\ncomplete\nsurplus "HTTP"',
-  );
+/** A sink that keeps the chunks as they come and stops where it is told. */
+class ChunkSink extends LogSink {
+  readonly chunks: Uint8Array[] = [];
+  wants = true;
+  override onBody(chunk: Uint8Array): boolean {
+    this.chunks.push(chunk);
+    super.onBody(chunk);
+    return this.wants;
+  }
+}
+
+function errorOf(run: () => void): ProtocolError {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof ProtocolError) return error;
+    throw error;
+  }
+  throw new Error("Nothing was thrown");
+}
+
+test("is idle until it is armed: bytes before are surplus", () => {
+  const parser = new ResponseParser();
+  const sink = new LogSink();
+  assert.is(parser.state, "idle");
+  assert.is(parser.parse(encodeLatin1("HTTP/1.1 408 Request Timeout\r\n\r\n"), sink), 0);
+  parser.finish(sink);
+  assert.equal(sink.finish(), []);
 });
 
-test("reads a chunked body with extensions and trailers", () => {
-  assert.is(
-    logOf(
-      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b;c="d"\r\nhello\r\n1\r\n!\r\n0\r\nX: y\r\n\r\n',
-    ),
-    'head 1.1 200 "OK"\nfield Transfer-Encoding: "chunked"\nframing chunked\nbody "hello!"\ntrailer X: "y"\ncomplete',
-  );
+test("reads exactly one response, then is idle", () => {
+  const two = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200 OK\r\n\r\n";
+  const { parser, consumed } = parsed(two);
+  assert.is(consumed, two.indexOf("xHTTP") + 1);
+  assert.is(parser.state, "idle");
+  assert.is(parser.parse(encodeLatin1("more"), new LogSink()), 0);
 });
 
-test("reads to the end of the connection without a length", () => {
-  assert.is(
-    logOf("HTTP/1.0 200\r\n\r\nabc", { eof: true }),
-    'head 1.0 200 ""\nframing close\nbody "abc"\ncomplete',
-  );
+test("start() refuses a parser in use", () => {
+  const { parser } = parsed("HTTP/1.1 200 OK\r\n");
+  assert.throws(() => parser.start("GET"), /in use.*"head"/);
 });
 
-test("tells interim responses, then the final one", () => {
-  assert.is(
-    logOf("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"),
-    'informational 1.1 100 "Continue"\nhead 1.1 204 "No Content"\nframing none\ncomplete',
-  );
+test("reads response after response", () => {
+  const parser = new ResponseParser();
+  for (let i = 0; i < 100; i++) {
+    const sink = new LogSink();
+    parser.start(i % 3 === 0 ? "HEAD" : "GET");
+    const body = i % 3 === 0 ? "" : `${i}`;
+    const bytes = encodeLatin1(
+      `HTTP/1.1 200 OK\r\nX-Id: ${i}\r\nContent-Length: ${`${i}`.length}\r\n\r\n${body}`,
+    );
+    assert.is(parser.parse(bytes, sink), bytes.length);
+    assert.match(sink.finish().join("\n"), `field X-Id: "${i}"`);
+  }
 });
 
-test("hands over after 101", () => {
-  assert.is(
-    logOf("HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n\x01\x02"),
-    'upgrade 1.1 101 "Switching"\nfield Upgrade: "x"\nsurplus "\\x01\\x02"',
-  );
+test("hands out slices of the input, and the input itself where all of it is body", () => {
+  const parser = new ResponseParser();
+  const sink = new ChunkSink();
+  const first = encodeLatin1("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nab");
+  const second = encodeLatin1("cde");
+  parser.start("GET");
+  parser.parse(first, sink);
+  parser.parse(second, sink);
+  parser.parse(encodeLatin1("fgh"), sink);
+  assert.is(sink.chunks[0]!.buffer, first.buffer);
+  assert.is(sink.chunks[1], second);
+  assert.is(decodeLatin1(sink.chunks[2]!, 0, sink.chunks[2]!.length), "fg");
 });
 
-test("refuses a head above the limit", () => {
-  const head = "HTTP/1.1 200 OK\r\nA: bb\r\n\r\n";
-  assert.match(logOf(head, { limits: { maxHeaderBytes: head.length } }), /framing close/);
-  assert.match(logOf(head, { limits: { maxHeaderBytes: head.length - 1 } }), /^error HPE_HEADER_OVERFLOW/);
+test("stops where onBody() says false and goes on with what it left", () => {
+  const text = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\nsurplus";
+  const bytes = encodeLatin1(text);
+  const parser = new ResponseParser();
+  const sink = new ChunkSink();
+  sink.wants = false;
+  parser.start("GET");
+  let at = 0;
+  let calls = 0;
+  while (parser.state !== "idle") {
+    at += parser.parse(bytes.subarray(at), sink);
+    calls++;
+  }
+  assert.is(calls, 3);
+  assert.is(at, text.length - "surplus".length);
+  assert.is(sink.chunks.length, 2);
+  assert.is(sink.finish().pop(), "complete");
+});
+
+test("completes a body of Content-Length even where the last onBody() says false", () => {
+  const sink = new ChunkSink();
+  sink.wants = false;
+  parsed("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab", sink);
+  assert.is(sink.finish().pop(), "complete");
+});
+
+test("takes empty chunks for nothing", () => {
+  const parser = new ResponseParser();
+  const sink = new LogSink();
+  const nothing = new Uint8Array(0);
+  parser.start("GET");
+  for (
+    const part of [
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: ",
+      "chunked\r\n\r\n",
+      "1\r\n",
+      "a",
+      "\r\n0\r\n",
+      "\r\n",
+    ]
+  ) {
+    assert.is(parser.parse(nothing, sink), 0);
+    parser.parse(encodeLatin1(part), sink);
+  }
+  assert.is(sink.finish().pop(), "complete");
+});
+
+for (const method of ["onInformational", "onHead", "onBody"] as const) {
+  test(`reset() inside ${method}() stops it`, () => {
+    const parser = new ResponseParser();
+    const sink = new LogSink();
+    sink[method] = (): boolean => {
+      parser.reset();
+      return true;
+    };
+    parser.start("GET");
+    parser.parse(
+      encodeLatin1("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"),
+      sink,
+    );
+    assert.is(parser.state, "idle");
+    assert.not(sink.finish().includes("complete"));
+  });
+}
+
+test("start() inside onComplete() arms it for the next response, whose bytes parse() does not touch", () => {
+  const parser = new ResponseParser();
+  const sink = new LogSink();
+  const complete = sink.onComplete.bind(sink);
+  sink.onComplete = (trailers): void => {
+    complete(trailers);
+    if (sink.lines.length < 5) parser.start("GET");
+  };
+  const bytes = encodeLatin1("HTTP/1.1 204 A\r\n\r\nHTTP/1.1 204 B\r\n\r\n");
+  parser.start("GET");
+  const consumed = parser.parse(bytes, sink);
+  assert.is(consumed, bytes.length / 2);
+  assert.is(parser.state, "head");
+});
+
+test("an error says where it stopped, keeps a copy of the bytes and leaves the parser failed", () => {
+  const parser = new ResponseParser();
+  const bytes = encodeLatin1("HTTP/1.1 200 OK\r\nA B: c\r\n\r\n");
+  parser.start("GET");
+  const error = errorOf(() => parser.parse(bytes, new LogSink()));
+  assert.is(error.code, "HPE_INVALID_HEADER_TOKEN");
+  assert.is(error.message, `Parse Error: ${error.reason}`);
+  assert.is(error.bytesParsed, bytes.indexOf(0x20, 18));
+  const text = decodeLatin1(bytes, 0, bytes.length);
+  bytes.fill(0);
+  assert.is(decodeLatin1(error.rawPacket, 0, error.rawPacket.length), text);
+  assert.is(parser.state, "failed");
+  assert.is(parser.parse(encodeLatin1("HTTP/1.1 200 OK\r\n\r\n"), new LogSink()), 0);
+  assert.throws(() => parser.start("GET"), /in use/);
+});
+
+test("bytesParsed counts from the chunk in hand, where the head was split too", () => {
+  const parser = new ResponseParser();
+  parser.start("GET");
+  parser.parse(encodeLatin1("HTTP/1.1 200 OK\r\nA"), new LogSink());
+  const error = errorOf(() => parser.parse(encodeLatin1("BC D: e\r\n"), new LogSink()));
+  assert.is(error.bytesParsed, 2);
+  assert.is(error.rawPacket.length, "BC D: e\r\n".length);
+});
+
+test("a fault shows at once, not at the end of the head", () => {
+  for (const text of ["X", "HTTP/2.1", "HTTP/1.1 2x", "HTTP/1.1 200 OK\nA", "HTTP/1.1 200 OK\r\nA:\x01"]) {
+    assert.instance(errorOf(() => parsed(text)), ProtocolError, text);
+  }
+});
+
+test("an endless head is refused at its limit, having gathered no more", () => {
+  const parser = new ResponseParser();
+  const chunk = encodeLatin1("x".repeat(1_000));
+  parser.start("GET");
+  parser.parse(encodeLatin1("HTTP/1.1 200 OK\r\nX: "), new LogSink());
+  let taken = 0;
+  const error = errorOf(() => {
+    for (;;) taken += parser.parse(chunk, new LogSink());
+  });
+  assert.is(error.code, "HPE_HEADER_OVERFLOW");
+  assert.ok(taken < 16_384, `${taken}`);
+});
+
+test("the defaults let 2,000 lines and 100 interim responses pass, and not one more", () => {
+  const lines = (count: number): string => `HTTP/1.1 204 OK\r\n${"A:\r\n".repeat(count)}\r\n`;
+  parsed(lines(2_000));
+  assert.is(errorOf(() => parsed(lines(2_001))).code, "HPE_HEADER_OVERFLOW");
+  const interim = (count: number): string => "HTTP/1.1 102 Wait\r\n\r\n".repeat(count);
+  parsed(interim(100));
+  assert.is(errorOf(() => parsed(interim(101))).code, "HPE_INFORMATIONAL_OVERFLOW");
+});
+
+test("tells what the keep-alive verdict needs", () => {
+  let head: ResponseHead | undefined;
+  const sink = new LogSink();
+  sink.onHead = (told): void => {
+    head = told;
+  };
+  parsed(
+    "HTTP/1.0 200 OK\r\nconnection: a\r\nKEEP-ALIVE: timeout=5\r\nConnection: b\r\nKeep-Alive: max=1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    sink,
+  );
+  assert.is(head!.connection, "a, b");
+  assert.is(head!.keepAlive, "timeout=5, max=1");
+  assert.is(head!.hasTransferEncoding, true);
+  assert.is(head!.hasContentLength, false);
+});
+
+test("headers stay readable after the next response was parsed", () => {
+  const heads: ResponseHead[] = [];
+  const sink = new LogSink();
+  sink.onHead = (head): void => {
+    heads.push(head);
+  };
+  const parser = new ResponseParser();
+  for (const id of ["1", "22", "333", "22"]) {
+    const bytes = encodeLatin1(`HTTP/1.1 204 OK\r\nDate: today\r\nX-Id: ${id}\r\nServer: s\r\n\r\n`);
+    parser.start("GET");
+    parser.parse(bytes, sink);
+    bytes.fill(0x21);
+  }
+  assert.equal(heads.map((head) => head.headers.get("x-id")), ["1", "22", "333", "22"]);
+  assert.equal(heads.map((head) => head.headers.get("server")), ["s", "s", "s", "s"]);
+});
+
+/** Logs of `heads` by one parser after the other, with the template or, fed by the byte, without. */
+function logsOf(heads: readonly string[], isWhole: boolean): string[] {
+  let parser = new ResponseParser();
+  return heads.map((text) => {
+    const sink = new LogSink();
+    const bytes = encodeLatin1(text);
+    try {
+      parser.start("GET");
+      if (isWhole) parser.parse(bytes, sink);
+      else for (let at = 0; at < bytes.length; at++) parser.parse(bytes.subarray(at, at + 1), sink);
+    } catch (error) {
+      sink.lines.push(String(error));
+    }
+    if (parser.state !== "idle") parser = new ResponseParser();
+    return sink.finish().join("\n");
+  });
+}
+
+// Each differs from the one before in what a guess may get wrong.
+const SIMILAR = [
+  ["A: 1", "B: 2"],
+  ["A: 1", "B: 3"],
+  ["A: 1", "B: 33333"],
+  ["A: 1", "B: "],
+  ["A: 1", "B:"],
+  ["A: 1", "B:4"],
+  ["A: 1", "B:  4"],
+  ["A: 1", "B: \t4"],
+  ["A: 1", "B: 4 "],
+  ["A: 1", "B: 4\x01"],
+  ["A: 1", "B: 4\x80"],
+  ["A: 1", "B: 4", "C: 5"],
+  ["A: 2", "B: 4", "C: 5"],
+  ["A: 3", "B: 4", "C: 6"],
+  ["A: 3", "B: 4", "c: 6"],
+  ["A: 3", "B: 4", "C : 6"],
+  ["A: 3\r\nX: y", "B: 4", "C: 6"],
+  ["Content-Length: 0", "B: 4", "C: 6"],
+  ["Content-Length: 0", "B: 5", "C: 6"],
+  ["Content-Length: 00", "B: 5", "C: 6"],
+  ["Content-Length: x", "B: 5", "C: 6"],
+  ["Content-Length: 1", "B: 5", "C: 6"],
+  ["Content-Length: 0", "Connection: close", "C: 6"],
+  ["Content-Length: 0", "Connection: keep-alive", "C: 6"],
+  ["Content-Length: 0", "Connection: close", "C: 7"],
+  ["Content-Length: 0", "Content-Length: 0", "C: 7"],
+  ["Content-Length: 0", "Transfer-Encoding: chunked", "C: 7"],
+];
+
+test("what was read before changes nothing of what is read now", () => {
+  const heads = SIMILAR.map((lines) => `HTTP/1.1 200 OK\r\n${lines.join("\r\n")}\r\n\r\n`);
+  // Every pair, three times over, so that each head meets every other as the guess, with and without holes.
+  for (const first of heads) {
+    for (const second of heads) {
+      const sequence = [first, second, first, second];
+      assert.equal(logsOf(sequence, true), logsOf(sequence, false));
+    }
+  }
+});
+
+test("a template may be shared between the parsers of one origin", () => {
+  const template = new HeadTemplate();
+  const parsers = [new ResponseParser({}, template), new ResponseParser({}, template)];
+  for (let i = 0; i < 20; i++) {
+    const sink = new LogSink();
+    const parser = parsers[i % 2]!;
+    parser.start("GET");
+    parser.parse(encodeLatin1(`HTTP/1.1 200 OK\r\nContent-Length: ${i % 3}\r\nX: ${i}\r\n\r\nabc`), sink);
+    assert.is(sink.finish().includes(`framing length ${i % 3}`), true);
+    assert.is(sink.lines.includes(`field X: "${i}"`), true);
+  }
 });
 
 test.run();

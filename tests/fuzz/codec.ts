@@ -18,7 +18,7 @@ const session = new FuzzSession(seed);
 const end = performance.now() + seconds * 1000;
 let findings = 0;
 while (performance.now() < end && findings < 10) {
-  const finding = session.step();
+  const finding = session.steps % 4 === 3 ? session.templateStep() ?? session.step() : session.step();
   if (finding === undefined) continue;
   findings++;
   console.log(`--- ${findings}\n${finding}`);

@@ -64,6 +64,8 @@ class Run implements LlhttpEvents {
     this.#method = method;
   }
 
+  onUrl(): void {}
+
   onStatus(at: number, length: number): void {
     this.#reason += this.#text(at, length);
   }

@@ -22,13 +22,16 @@ interface LlhttpExports {
   llhttp_get_error_pos(parser: number): number;
   llhttp_get_http_major(parser: number): number;
   llhttp_get_http_minor(parser: number): number;
-  llhttp_get_status_code(parser: number): number;
+  llhttp_get_method(parser: number): number;
+  llhttp_method_name(method: number): number;
   llhttp_should_keep_alive(parser: number): number;
   [lenient: `llhttp_set_lenient_${string}`]: (parser: number, on: number) => void;
 }
 
 /** What llhttp tells; offsets are addresses in its memory. */
 export interface LlhttpEvents {
+  /** Requests alone. */
+  onUrl(at: number, length: number): void;
   onStatus(at: number, length: number): void;
   onHeaderField(at: number, length: number): void;
   onHeaderValue(at: number, length: number): void;
@@ -40,6 +43,7 @@ export interface LlhttpEvents {
 }
 
 const NOTHING: LlhttpEvents = {
+  onUrl(): void {},
   onStatus(): void {},
   onHeaderField(): void {},
   onHeaderValue(): void {},
@@ -54,7 +58,10 @@ export const PAUSE = 21;
 /** The bytes that {@linkcode Llhttp.execute} takes at once. */
 export const MAX_INPUT_BYTES: number = 65_536;
 
-/** One llhttp parser of responses. */
+/** What is parsed. */
+export type LlhttpType = "request" | "response";
+
+/** One llhttp parser. */
 export class Llhttp {
   readonly #wasm: LlhttpExports;
   readonly #parser: number;
@@ -64,13 +71,16 @@ export class Llhttp {
   /** Who is told. */
   events: LlhttpEvents = NOTHING;
 
-  constructor(build: "llhttp-wasm" | "llhttp_simd-wasm" = "llhttp_simd-wasm") {
+  constructor(build: "llhttp-wasm" | "llhttp_simd-wasm" = "llhttp_simd-wasm", type: LlhttpType = "response") {
     const bytes: BufferSource = createRequire(`${process.cwd()}/package.json`)(
       `undici/lib/llhttp/${build}.js`,
     );
     const env = {
       wasm_on_message_begin: (): number => 0,
-      wasm_on_url: (): number => 0,
+      wasm_on_url: (_: number, at: number, length: number): number => {
+        this.events.onUrl(at, length);
+        return 0;
+      },
       wasm_on_status: (_: number, at: number, length: number): number => {
         this.events.onStatus(at, length);
         return 0;
@@ -92,7 +102,7 @@ export class Llhttp {
     };
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env });
     this.#wasm = instance.exports as unknown as LlhttpExports;
-    this.#parser = this.#wasm.llhttp_alloc(2);
+    this.#parser = this.#wasm.llhttp_alloc(type === "request" ? 1 : 2);
     this.#input = this.#wasm.malloc(MAX_INPUT_BYTES);
     this.memory = new Uint8Array(this.#wasm.memory.buffer);
   }
@@ -142,6 +152,11 @@ export class Llhttp {
   get version(): string {
     const { llhttp_get_http_major: major, llhttp_get_http_minor: minor } = this.#wasm;
     return `${major(this.#parser)}.${minor(this.#parser)}`;
+  }
+
+  /** The method of the request head just read. */
+  get method(): string {
+    return this.#string(this.#wasm.llhttp_method_name(this.#wasm.llhttp_get_method(this.#parser)));
   }
 
   /** llhttp's keep-alive verdict, inside onMessageComplete. */

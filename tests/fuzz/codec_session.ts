@@ -1,7 +1,8 @@
 /** Makes messages, and puts each through our parser in several cuts and through llhttp. */
 
 import { encodeLatin1 } from "../../src/agent/core/latin1.ts";
-import { type Leniency } from "../../src/agent/core/head_scanner.ts";
+import { HeadTemplate } from "../../src/agent/core/head_template.ts";
+import type { Leniency } from "../../src/agent/core/head_scanner.ts";
 import { ALL_LENIENT } from "../../src/agent/core/response_parser.ts";
 import { readFixtures } from "../core/fixtures.ts";
 import { parserLog, type RunOptions, show } from "../core/parser_log.ts";
@@ -97,6 +98,22 @@ export class FuzzSession {
     if (/^complete$/m.test(whole)) this.complete++;
     return this.#cutFinding(message, options, whole) ??
       (options.limits!.leniency === ALL_LENIENT ? undefined : compare(this.#reader, message, options, false));
+  }
+
+  /** Reads variants of one message with a memory of those before; what it changed, or undefined. */
+  templateStep(): string | undefined {
+    const template = new HeadTemplate();
+    const base = this.#message();
+    const options: RunOptions = { method: this.#pick(METHODS) };
+    for (let i = 0; i < 6; i++) {
+      const message = encodeLatin1(i < 2 ? base : this.#mutated(base));
+      const alone = parserLog([message], options);
+      const after = parserLog([message], { ...options, template });
+      if (after !== alone) {
+        return `${show(String.fromCharCode(...message))}\nafter others:\n${after}\nalone:\n${alone}`;
+      }
+    }
+    return undefined;
   }
 
   #cutFinding(message: Uint8Array, options: RunOptions, whole: string): string | undefined {

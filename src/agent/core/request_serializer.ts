@@ -164,7 +164,7 @@ class HeaderLines {
   #transferEncoding: string | undefined;
 
   addAll(headers: HeadersInput): void {
-    for (const [name, value] of headerEntries(headers)) this.add(name, value);
+    eachHeader(headers, (name, value) => this.add(name, value));
     if (this.#transferEncoding === undefined) return;
     // RFC 9112 section 6.3 step 4: the body of such a request has no end that a server could find.
     if (finalCoding(this.#transferEncoding) !== "chunked") {
@@ -258,25 +258,38 @@ export function hasToken(list: string, token: string): boolean {
     list.toLowerCase().split(",").some((element) => element.trim() === token);
 }
 
-/** The names and values of headers in any form, unchecked. */
-export function* headerEntries(headers: HeadersInput): Iterable<readonly [unknown, unknown]> {
+/**
+ * Calls `visit` with each name and value, unchecked, of headers in any form; throws ArgumentTypeError where they have
+ * none of these forms.
+ */
+export function eachHeader(headers: HeadersInput, visit: (name: unknown, value: unknown) => void): void {
   if (headers === null || typeof headers !== "object") {
     throw invalidArgType("headers", "an object, an array, a Headers or a Map", headers);
   }
-  if (Array.isArray(headers)) {
-    if (Array.isArray(headers[0])) yield* headers;
-    else {
-      if (headers.length % 2 !== 0) {
-        throw invalidArgValue("headers", "must have a value for each name", headers);
-      }
-      for (let i = 0; i < headers.length; i += 2) yield [headers[i], headers[i + 1]];
+  if (Array.isArray(headers) && !Array.isArray(headers[0])) {
+    if (headers.length % 2 !== 0) {
+      throw invalidArgValue("headers", "must have a value for each name", headers);
     }
+    for (let i = 0; i < headers.length; i += 2) visit(headers[i], headers[i + 1]);
   } else if (Symbol.iterator in headers) {
-    yield* headers as Iterable<readonly [string, unknown]>;
+    for (const pair of headers as Iterable<unknown>) {
+      // A string would else be taken for a pair of letters.
+      if (!Array.isArray(pair) || pair.length !== 2) {
+        throw invalidArgValue("headers", "must consist of pairs", pair);
+      }
+      visit(pair[0], pair[1]);
+    }
   } else {
     const object = headers as Readonly<Record<string, unknown>>;
-    for (const name of Object.keys(object)) yield [name, object[name]];
+    for (const name of Object.keys(object)) visit(name, object[name]);
   }
+}
+
+/** The names and values of headers in any form, unchecked, as pairs. */
+export function headerEntries(headers: HeadersInput): (readonly [unknown, unknown])[] {
+  const entries: (readonly [unknown, unknown])[] = [];
+  eachHeader(headers, (name, value) => entries.push([name, value]));
+  return entries;
 }
 
 /** Up to how many bytes a body is joined with its head: from 64 KiB on two writes cost less than the copy. */
@@ -334,13 +347,13 @@ const NOT_IN_TRAILERS: ReadonlySet<string> = new Set([
 export function encodeLastChunk(trailers?: HeadersInput): Uint8Array {
   let lines = "0\r\n";
   if (trailers !== undefined) {
-    for (const [name, value] of headerEntries(trailers)) {
+    eachHeader(trailers, (name, value) => {
       if (typeof name !== "string" || !isToken(name)) throw invalidToken("Trailer name", name);
       if (NOT_IN_TRAILERS.has(name.toLowerCase())) throw trailerFault(`Cannot send "${name}" as a trailer`);
       for (const one of Array.isArray(value) ? value : [value]) {
         lines += line(name, checked(name, text(name, one)));
       }
-    }
+    });
   }
   return encodeLatin1(lines + "\r\n");
 }

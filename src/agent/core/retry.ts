@@ -68,8 +68,8 @@ export function retryVerdict(facts: RetryFacts): RetryVerdict {
 function noRetryReason(facts: RetryFacts): NoRetryReason | undefined {
   const policy = facts.policy ?? DEFAULT_RETRY_POLICY;
   if (facts.userDestroyed) return "user-destroyed";
-  if (facts.bytesRead > 0) return "response-begun";
-  // Written so that NaN refuses.
+  // Both are written so that NaN refuses.
+  if (facts.bytesRead !== 0) return "response-begun";
   if (!(facts.tries < Math.min(policy.maxTries, MAX_TRIES))) return "tries-exhausted";
   if (!facts.bodyReplayable) return "body-not-replayable";
   if (!facts.reused && !policy.freshToo) return "fresh-connection";
