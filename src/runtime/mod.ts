@@ -17,6 +17,8 @@ import { argumentError, unsupportedOptionError } from "./errors.ts";
 import { connectNode, nodeCapabilities } from "./node.ts";
 import { type Capabilities, type Connect, type ConnectOptions, unsupportedOption } from "./socket.ts";
 
+export { bindDuplex, fromDuplex, lendDuplex } from "./node.ts";
+
 /** The adapters' names, as in `info.adapter` and {@linkcode ConnectorOptions.runtime}. */
 export const adapterNames: readonly AdapterName[] = ["deno", "bun", "node"];
 
