@@ -13,7 +13,7 @@ import { systemClock } from "../clock.ts";
 import type { SocketError } from "./errors.ts";
 import type { Capabilities, Connect, ConnectOptions, Socket, SocketHandler, TlsOptions } from "./socket.ts";
 
-/** How long a test waits for an event, ms: far more than loopback takes. */
+/** How long a test waits for an event by default, ms: far more than loopback takes. */
 const DEADLINE_MS = 10_000;
 /** How long nothing may happen before a test believes that nothing will, ms. */
 const QUIET_MS = 30;
@@ -117,6 +117,8 @@ export interface ConformanceHarness {
   readonly clientCertificate?: TlsOptions;
   /** The name in the certificate of the peer `tlsWrongHost`; default "elsewhere.test". */
   readonly otherName?: string;
+  /** How long a test waits for an event, ms; default 10,000. */
+  readonly deadlineMs?: number;
   /** Resolves when nothing is under way any more; default: 30 ms later. */
   quiet?(): Promise<void>;
 }
@@ -479,7 +481,7 @@ export class Scenario {
         this.#waiters = this.#waiters.filter((other) => other !== waiter);
         settle(new ConformanceFailure(`Waited in vain for ${what}; ${this.#print()}`));
       };
-      const deadline = systemClock.after(DEADLINE_MS, late, { ref: true });
+      const deadline = systemClock.after(this.harness.deadlineMs ?? DEADLINE_MS, late, { ref: true });
       this.#waiters.push(waiter);
     });
   }

@@ -44,7 +44,7 @@ function register(test: Suite, capabilities: Capabilities, found: Connect | unde
   const connect: Connect = found ?? (() => assert.unreachable() as never);
   // An adapter without `ca` trusts what its process was started to trust.
   const byProcess = capabilities.tlsOptions.size > 0 && !capabilities.tlsOptions.has("ca");
-  const isChild = process.env[authorityVariable] !== undefined;
+  const isChild = process.env[partVariable] !== undefined;
   const harness = { ...realServers(byProcess ? {} : { ca }), connect, capabilities };
   socketConformance((name, body, needs) => {
     const isTls = name.startsWith("TLS") || name.startsWith("startTls");
@@ -57,6 +57,7 @@ function register(test: Suite, capabilities: Capabilities, found: Connect | unde
 
 // Deno's; the only adapter without `ca` is its own.
 const authorityVariable = "DENO_CERT";
+const partVariable = "HOLDFAST_TLS_PART";
 
 async function runTrusting(name: string): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "holdfast-"));
@@ -66,7 +67,7 @@ async function runTrusting(name: string): Promise<void> {
     const file = fileURLToPath(new URL(`./conformance_${name}_suite.ts`, import.meta.url));
     const runner = fileURLToPath(new URL("../harness/run_file.ts", import.meta.url));
     const child = spawn(process.execPath, ["run", "-A", "--quiet", "--no-check", runner, file], {
-      env: { ...process.env, [authorityVariable]: authority },
+      env: { ...process.env, [authorityVariable]: authority, [partVariable]: "1" },
       stdio: ["ignore", "pipe", "pipe"],
     });
     let output = "";
