@@ -1,0 +1,3 @@
+import { launch } from "./conformance_launch.ts";
+
+launch("node");
