@@ -8,6 +8,7 @@
  * @module
  */
 
+import { ContentDecoder, readCodings } from "./content_coding.ts";
 import {
   AbortError,
   BodySourceError,
@@ -190,8 +191,15 @@ export class LeanExchange implements Exchange, UploadOwner, BodySource {
       this.#endUpload(new AbortError("The server did not ask for the body"));
     }
     this.#deadlines.enter(this.#upload === undefined ? "body" : undefined, now);
-    const body = this.#body = new BufferedBody(this, framing.kind);
-    this.#sink = body;
+    let decoder: ContentDecoder | undefined;
+    try {
+      decoder = this.#decoder(head, framing);
+    } catch (error) {
+      return this.#abort(error as Error);
+    }
+    const body = this.#body = new BufferedBody(decoder ?? this, framing.kind);
+    decoder?.connect(body);
+    this.#sink = decoder ?? body;
     this.#resolve(new LeanResponse(this, head, body, this.#isReused));
   }
 
@@ -229,7 +237,9 @@ export class LeanExchange implements Exchange, UploadOwner, BodySource {
   }
 
   abortBody(error: Error): void {
-    this.#abort(error);
+    // A coding may turn out to be broken when the connection has long been done.
+    if (this.#isDone) tellFacts(error, this.#facts());
+    else this.#abort(error);
   }
 
   // What the request's body says.
@@ -280,6 +290,12 @@ export class LeanExchange implements Exchange, UploadOwner, BodySource {
     this.#isConnecting = false;
     this.#dispatched = this.#dispatcher.dispatch(this, this.#endpoint, isFresh ? FRESH : undefined);
     if (this.#control === undefined && !this.#isConnecting) this.#deadlines.enter("pool");
+  }
+
+  #decoder(head: ResponseHead, framing: BodyFraming): ContentDecoder | undefined {
+    if (this.#init.decode !== true || framing.kind === "none") return undefined;
+    const codings = readCodings(head.headers.get("content-encoding"));
+    return codings.length === 0 ? undefined : new ContentDecoder(codings, this);
   }
 
   #beginUpload(): void {

@@ -89,6 +89,11 @@ export interface AgentRequestInit {
   readonly expectContinue?: boolean | number | undefined;
   /** Called with each interim response. */
   readonly onInformational?: ((response: InformationalResponse) => void) | undefined;
+  /**
+   * Decode the body by its Content-Encoding: gzip, deflate, br, and zstd where the runtime has it, at most 5 on top of
+   * each other; another one is a DecodingError (code ERR_CONTENT_DECODING). Default false: the body as it comes.
+   */
+  readonly decode?: boolean | undefined;
 }
 
 /** curl's, and what RFC 9110 section 10.1.1 asks for: not to wait for ever. */
