@@ -59,6 +59,7 @@ export const minimalCapabilities: Capabilities = {
   tlsResetLooksClean: false,
   reportsExpiredWithCa: true,
   reportsSelfSigned: true,
+  reportsUnverifiedLeaf: true,
   reportsUnreachable: true,
   reportsLocalAddress: true,
   reportsBadKey: true,

@@ -57,6 +57,7 @@ export const denoCapabilities: Capabilities = {
   reportsExpiredWithCa: true,
   // rustls: CaUsedAsEndEntity for one that says it is an authority, UnknownIssuer for any other.
   reportsSelfSigned: false,
+  reportsUnverifiedLeaf: true,
   reportsUnreachable: true,
   reportsLocalAddress: true,
   reportsBadKey: true,

@@ -13,9 +13,26 @@
 import { bunCapabilities, type BunLike, bunRefuses, createBunConnect } from "./bun.ts";
 import { outside, useWayOut } from "./context.ts";
 import { createDenoConnect, denoCapabilities, type DenoLike, denoRefuses, denoWayOut } from "./deno.ts";
+import { createDialer, dialledSocket } from "./dial.ts";
 import { argumentError, unsupportedOptionError } from "./errors.ts";
-import { connectNode, nodeCapabilities } from "./node.ts";
-import { type Capabilities, type Connect, type ConnectOptions, unsupportedOption } from "./socket.ts";
+import {
+  connectNode,
+  createNodeConnect,
+  lendDuplex as lendNodeDuplex,
+  lookupNode,
+  nodeCapabilities,
+  type NodeConnect,
+} from "./node.ts";
+import {
+  type Capabilities,
+  type Connect,
+  type ConnectOptions,
+  type Socket,
+  unsupportedOption,
+} from "./socket.ts";
+
+export { bindDuplex, fromDuplex } from "./node.ts";
+export { fromStreams, type StreamPair } from "./web_streams.ts";
 
 export { bindDuplex, fromDuplex, lendDuplex } from "./node.ts";
 
@@ -29,6 +46,8 @@ export type AdapterName = "node" | "deno" | "bun";
 export interface ConnectorOptions {
   /** One adapter by name, or a `Connect` of the user's own, for every connect; default: chosen for each by its options. */
   readonly runtime?: AdapterName | Connect | undefined;
+  /** TLS sessions that node:tls keeps for resumption; default: 100 that all connects of the process share. 0: none. */
+  readonly maxCachedSessions?: number | undefined;
 }
 
 /** An adapter that this runtime has. */
@@ -49,29 +68,45 @@ export interface Adapter {
  * that this runtime does not have. Sockets are opened outside of every asynchronous context, and so are their handlers called.
  */
 export function createConnect(options: ConnectorOptions = {}): Connect {
-  const { runtime } = options;
+  const { runtime, maxCachedSessions } = options;
   if (typeof runtime === "function") return openOutside(runtime);
-  if (runtime !== undefined) return openOutside(adapterOf(runtime).connect);
-  return openOutside((target, handler) => route(adapters(), target).connect(target, handler));
+  const candidates = maxCachedSessions === undefined
+    ? adapters()
+    : findAdapters(createNodeConnect({ maxCachedSessions }));
+  if (runtime !== undefined) return openOutside(named(candidates, runtime).connect);
+  return openOutside((target, handler) => route(candidates, target).connect(target, handler));
 }
 
 /** The adapters of this runtime, fastest first. */
 export function adapters(): readonly Adapter[] {
-  return found ??= findAdapters();
+  return found ??= findAdapters(connectNode);
 }
 
 let found: readonly Adapter[] | undefined;
+
+/** The adapter that a connect with these options goes to; throws TypeError ERR_UNSUPPORTED_OPTION if none honours them. */
+export function adapterFor(options: ConnectOptions): Adapter {
+  return route(adapters(), options);
+}
+
+/**
+ * The stream under a Socket of node:net or node:tls, for a user of streams; undefined: the Socket is another adapter's.
+ * `fromDuplex` takes it back. Throws Error ERR_INVALID_STATE unless the socket is open and its peer has not ended.
+ */
+export function lendDuplex(socket: Socket): ReturnType<typeof lendNodeDuplex> {
+  return lendNodeDuplex(dialledSocket(socket));
+}
 
 // Whoever opens a socket for a pool is not whoever it will serve: it must not keep the asynchronous context of its creator.
 function openOutside(connect: Connect): Connect {
   return (target, handler) => outside(() => connect(target, handler));
 }
 
-function adapterOf(name: AdapterName): Adapter {
+function named(candidates: readonly Adapter[], name: AdapterName): Adapter {
   if (!adapterNames.includes(name)) {
     throw argumentError("ERR_INVALID_ARG_VALUE", `Cannot use runtime "${name}": not one of ${adapterNames}`);
   }
-  const adapter = adapters().find(({ capabilities }) => capabilities.adapter === name);
+  const adapter = candidates.find(({ capabilities }) => capabilities.adapter === name);
   if (adapter === undefined) throw unsupportedOptionError("runtime", name);
   return adapter;
 }
@@ -93,7 +128,7 @@ interface Globals {
   readonly process?: { readonly versions?: Readonly<Record<string, string | undefined>> };
 }
 
-function findAdapters(): Adapter[] {
+function findAdapters(node: NodeConnect): Adapter[] {
   const result: Adapter[] = [];
   const { Deno, Bun } = genuine();
   if (Deno !== undefined) {
@@ -102,8 +137,13 @@ function findAdapters(): Adapter[] {
   if (Bun !== undefined) {
     result.push({ capabilities: bunCapabilities, refuses: bunRefuses, connect: createBunConnect(Bun) });
   }
-  result.push({ capabilities: nodeCapabilities, refuses: nodeRefuses, connect: connectNode });
+  result.push({ capabilities: nodeCapabilities, refuses: nodeRefuses, connect: dialled(node) });
   return result;
+}
+
+// Deno and Bun race the addresses of a name themselves, and give up none before one has won; node:net does not (D16).
+function dialled(connect: NodeConnect): Connect {
+  return createDialer({ connect, tellsTransport: true, capabilities: nodeCapabilities, lookup: lookupNode });
 }
 
 function nodeRefuses(options: ConnectOptions): string | undefined {

@@ -24,7 +24,6 @@ import {
   type TlsMemory,
 } from "./node_tls.ts";
 import {
-  type Connect,
   type ConnectOptions,
   ignoredHints,
   type LookupFunction,
@@ -45,17 +44,24 @@ export interface NodeConnectSettings {
   readonly maxCachedSessions?: number | undefined;
 }
 
+/** A `Connect` that also calls `onTransport`, once, when a connection is there and TLS begins on it. */
+export type NodeConnect = (
+  options: ConnectOptions,
+  handler: SocketHandler,
+  onTransport?: () => void,
+) => Socket;
+
 /** Makes a `Connect` over node:net and node:tls with its own TLS sessions. */
-export function createNodeConnect(settings: NodeConnectSettings = {}): Connect {
+export function createNodeConnect(settings: NodeConnectSettings = {}): NodeConnect {
   const memory = createTlsMemory(settings.maxCachedSessions);
-  return (options, handler) => connect(options, handler, memory);
+  return (options, handler, onTransport) => connect(options, handler, memory, onTransport);
 }
 
 const sharedMemory: TlsMemory = createTlsMemory();
 
 /** Connects over node:net or, with `options.tls`, node:tls. Its TLS sessions are the process's. */
-export const connectNode: Connect = (options: ConnectOptions, handler: SocketHandler): Socket =>
-  connect(options, handler, sharedMemory);
+export const connectNode: NodeConnect = (options, handler, onTransport) =>
+  connect(options, handler, sharedMemory, onTransport);
 
 /** The system's resolver, getaddrinfo: what a `lookup` option replaces. */
 export const lookupNode: LookupFunction = (hostname, options, callback): void => {
@@ -113,7 +119,12 @@ class ConnectedSocket extends NodeSocket {
   }
 }
 
-function connect(options: ConnectOptions, handler: SocketHandler, memory: TlsMemory): Socket {
+function connect(
+  options: ConnectOptions,
+  handler: SocketHandler,
+  memory: TlsMemory,
+  onTransport: (() => void) | undefined,
+): Socket {
   const refused = unsupportedOption(options, nodeCapabilities);
   if (refused !== undefined) throw unsupportedOptionError(refused, nodeCapabilities.adapter);
   checkPort(options);
@@ -140,6 +151,7 @@ function connect(options: ConnectOptions, handler: SocketHandler, memory: TlsMem
   stream.once("connect", () => {
     stream.setNoDelay(options.noDelay ?? true);
     socket.phase = "tls";
+    onTransport?.();
   });
   return socket;
 }

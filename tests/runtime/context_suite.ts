@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import * as assert from "uvu/assert";
 import { capture, outside, run, type useWayOut } from "../../src/runtime/context.ts";
-import { adapters } from "../../src/runtime/mod.ts";
+import { adapterNames, adapters } from "../../src/runtime/mod.ts";
 import type { Socket } from "../../src/runtime/socket.ts";
 import { suite } from "../harness/suite.ts";
 
@@ -92,8 +92,10 @@ function second(name: string): string {
   return `${pathname}?second`;
 }
 
-for (const { capabilities, connect } of adapters()) {
-  test(`${capabilities.adapter}: a socket opened outside shows no store to its handlers`, async () => {
+for (const name of adapterNames) {
+  const adapter = adapters().find(({ capabilities }) => capabilities.adapter === name);
+  const isHere = { [`${name} adapter`]: adapter !== undefined };
+  test.needs(isHere, `${name}: a socket opened outside shows no store to its handlers`, async () => {
     await turn();
     const server = createServer((peer) => peer.on("error", () => {}).on("data", () => peer.end("bye")));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -122,7 +124,7 @@ for (const { capabilities, connect } of adapters()) {
       };
       const socket: Socket = store.run(
         "creator",
-        () => outside(() => connect({ host: "127.0.0.1", port }, handler)),
+        () => outside(() => adapter!.connect({ host: "127.0.0.1", port }, handler)),
       );
     });
     await new Promise((resolve) => server.close(resolve));
