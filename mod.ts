@@ -20,6 +20,7 @@ export type { HeadersInput } from "./src/agent/core/request_serializer.ts";
 export type { IncomingHeaders } from "./src/agent/core/headers.ts";
 export {
   AbortError,
+  AgentClosedError,
   AgentDestroyedError,
   ArgumentRangeError,
   ArgumentTypeError,

@@ -13,6 +13,13 @@ const AGENT_ORDER = [
   "connection",
   "socket_stream",
   "options",
+  "endpoint_table",
+  "pool_stats",
+  "quiet_gate",
+  "deadline_queue",
+  "pooled_connection",
+  "exchange_waiter",
+  "foreign_request",
   "response_body",
   "content_coding",
   "deadlines",
@@ -23,6 +30,12 @@ const AGENT_ORDER = [
   "request",
   "fetch",
   "connection_pool",
+  "agent_views",
+  "agent_types",
+  "agent_dial",
+  "agent_report",
+  "agent_hooks",
+  "live_settings",
   "agent",
   "global_agent",
   "incoming_message",
@@ -59,7 +72,12 @@ const allowed = [
     const above = AGENT_ORDER.slice(0, index + 1).map(agentFile);
     const node = "events|stream|buffer|diagnostics_channel" + (name === "content_coding" ? "|zlib" : "");
     const to = [...above, CORE, "^src/runtime/(mod|context)\\.ts$", CONTRACT, builtin(node)];
-    return [{ from: { path: agentFile(name) }, to: { path: to } }];
+    // The types by which an Agent fits where Node's is asked for.
+    const types = { path: builtin("http|net"), dependencyTypes: ["type-only"] };
+    return [
+      { from: { path: agentFile(name) }, to: { path: to } },
+      { from: { path: agentFile(name) }, to: types },
+    ];
   }),
   { from: { path: "^src/(http|https|register)\\.ts$" }, to: { path: ["^src/", builtin("http|https")] } },
   { from: { path: "^(mod|src/testing|src/cli)\\.ts$" }, to: { path: "^src/" } },

@@ -1,47 +1,93 @@
 /**
- * The Agent: Node's `http.Agent` for everyone. Owns the public surface and the reading of what users give; the work is
- * `connection_pool.ts`'s and `request.ts`'s.
+ * The Agent: Node's `http.Agent` for everyone. Owns the public surface: Node's members, methods and events, and ours; the
+ * work is `connection_pool.ts`'s and `request.ts`'s.
+ *
+ * Strategy: every method of Node's is there, does what its documentation says, and may be replaced, on a subclass or on the
+ * instance; `agent_hooks.ts` finds out who has. Members are plain and mutable where Node's are, and read when they are
+ * needed.
  *
  * @module
  */
 
+import { EventEmitter } from "node:events";
+import type { ClientRequestArgs } from "node:http";
+import type { Duplex } from "node:stream";
+import { callDial, type DialAnswer, dialOptions, mergedOptions, WatchedOptions } from "./agent_dial.ts";
+import { AgentHooks, isReplaced, noteDefaults } from "./agent_hooks.ts";
+import { type AgentStats, snapshotOf, statsOf } from "./agent_report.ts";
+import type { AgentRequest, AgentSocket, RequestsView, SocketsView } from "./agent_types.ts";
+import { makeView } from "./agent_views.ts";
 import { ConnectionPool } from "./connection_pool.ts";
-import type { Endpoint } from "./exchange.ts";
+import {
+  EndpointTable,
+  type KnownEndpoint,
+  type NodeOptions,
+  plainName,
+  secureName,
+} from "./endpoint_table.ts";
+import type { DispatchableRequest } from "./exchange.ts";
+import { ForeignRequest, type NodeRequest } from "./foreign_request.ts";
+import { LiveSettings } from "./live_settings.ts";
 import {
   type AgentOptions,
-  type AgentSettings,
   authorizationOf,
-  endpointOf,
   readAgentOptions,
   readUrl,
   type RequestTarget,
+  unbracketed,
 } from "./options.ts";
+import type { PooledConnection, Waiter } from "./pooled_connection.ts";
 import { request } from "./request.ts";
 import type { AgentResponse } from "./request_exchange.ts";
 import type { AgentRequestInit } from "./request_plan.ts";
-import { createConnect } from "../runtime/mod.ts";
+import { outside } from "../runtime/context.ts";
+import { connectStream, connectTlsStream, createConnect } from "../runtime/mod.ts";
 import { systemClock } from "../clock.ts";
 
-/** Origins whose endpoint is remembered; over it the oldest is derived anew. */
-const MAX_ENDPOINTS = 1_024;
+/** Origins whose endpoint is remembered for `agent.request()`; over it all are derived anew. */
+const MAX_ORIGINS = 1_024;
 
-/**
- * A pool of persistent HTTP connections.
- *
- * @example
- * ```ts
- * import { Agent } from "@holdfast/agent";
- *
- * const agent = new Agent({ keepAlive: true, maxSockets: 8 });
- * const response = await agent.request("http://127.0.0.1:8080/");
- * console.log(response.status, await response.body.text());
- * agent.destroy();
- * ```
- */
-export class Agent {
-  readonly #settings: AgentSettings;
+/** What {@linkcode Agent} is made of. */
+export class AgentBase extends EventEmitter {
+  /** Node's default of `maxSockets`, read by each new agent. */
+  static defaultMaxSockets: number = Infinity;
+
+  /** The options that the agent was made with; what is written here holds from the next request on. */
+  declare options: AgentOptions & Record<string, unknown>;
+  /** Port of requests of node:http that name none. */
+  defaultPort: number;
+  /** Protocol of requests of node:http. */
+  protocol: string;
+  /** Connections are kept for later requests. */
+  keepAlive: boolean;
+  /** Delay of the first TCP keep-alive probe of a parked connection, ms. */
+  keepAliveMsecs: number;
+  /** Taken off the server's `Keep-Alive: timeout` hint, ms. */
+  agentKeepAliveTimeoutBuffer: number;
+  /** Connections to one origin at once. */
+  maxSockets: number;
+  /** Parked connections to one origin. */
+  maxFreeSockets: number;
+  /** Connections to all origins at once. */
+  maxTotalSockets: number;
+  /** Which parked connection is used first. */
+  scheduling: "lifo" | "fifo";
+  /** Connections in use and being made: name to streams; a live view, writing into it is ignored. */
+  readonly sockets: SocketsView;
+  /** Parked connections: name to streams; a live view, writing into it is ignored. */
+  readonly freeSockets: SocketsView;
+  /** Requests in the queue: name to requests; a live view, writing into it is ignored. */
+  readonly requests: RequestsView;
+  /** Connections in any state: what `maxTotalSockets` counts. */
+  declare readonly totalSocketCount: number;
+  readonly #hooks: AgentHooks;
   readonly #pool: ConnectionPool;
-  readonly #endpoints = new Map<string, Endpoint>();
+  readonly #settings: LiveSettings;
+  readonly #endpoints = new EndpointTable();
+  #options: WatchedOptions;
+  /** Origin to endpoint, for as long as the options stay as they are. */
+  readonly #origins = new Map<string, KnownEndpoint>();
+  #originsVersion = -1;
 
   /**
    * Opens nothing yet.
@@ -50,9 +96,42 @@ export class Agent {
    * ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ERR_UNSUPPORTED_OPTION
    */
   constructor(options?: AgentOptions) {
-    this.#settings = readAgentOptions(options);
-    const connect = createConnect({ runtime: options?.runtime });
-    this.#pool = new ConnectionPool(this.#settings, connect, options?.clock ?? systemClock);
+    const settings = readAgentOptions(options, AgentBase.defaultMaxSockets);
+    super({ captureRejections: options?.captureRejections === true });
+    const { runtime, clock = systemClock, ...shown } = options ?? {};
+    this.#options = new WatchedOptions({
+      __proto__: null,
+      ...shown,
+      noDelay: shown.noDelay ?? true,
+      path: null,
+    });
+    this.#ownAccessor("options", () => this.#options.shown, (value) => {
+      this.#options = new WatchedOptions(value as Record<string, unknown>);
+      this.#originsVersion = -1;
+    });
+    this.defaultPort = options?.defaultPort || 80;
+    this.protocol = options?.protocol || "http:";
+    this.keepAlive = settings.keepAlive;
+    this.keepAliveMsecs = settings.keepAliveMsecs;
+    this.agentKeepAliveTimeoutBuffer = settings.agentKeepAliveTimeoutBuffer;
+    this.maxSockets = settings.maxSockets;
+    this.maxFreeSockets = settings.maxFreeSockets;
+    this.maxTotalSockets = settings.maxTotalSockets;
+    this.scheduling = settings.scheduling;
+    this.#hooks = new AgentHooks(this);
+    this.#settings = new LiveSettings(this, settings);
+    this.#pool = new ConnectionPool(this.#settings, createConnect({ runtime }), clock, this.#hooks);
+    const { core } = this.#pool;
+    const names = (): Iterable<string> => core.names();
+    this.sockets = makeView({ names, member: (name) => streamsOf(core.open(name)) }) as SocketsView;
+    this.freeSockets = makeView({ names, member: (name) => streamsOf(core.free(name)) }) as SocketsView;
+    this.requests = makeView({
+      names,
+      member: (name) => core.queued(name)?.map(({ waiter }) => waiter.request),
+    }) as RequestsView;
+    this.#ownAccessor("totalSocketCount", () => core.totalSlots, () => {});
+    this.on("free", this.#onFree);
+    this.on("newListener", this.#onNewListener);
   }
 
   /**
@@ -62,7 +141,7 @@ export class Agent {
    * Rejects with TypeError (ERR_INVALID_URL, ERR_INVALID_PROTOCOL, ERR_INVALID_HTTP_TOKEN, ERR_INVALID_CHAR...) before a
    * connection is asked for; SocketError (ECONNREFUSED, ENOTFOUND, CERT_HAS_EXPIRED...) when none could be made;
    * ConnectionClosedError (ECONNRESET) and ProtocolError (HPE_...) when the server fails; AbortError (ABORT_ERR);
-   * AgentDestroyedError (ERR_AGENT_DESTROYED).
+   * AgentDestroyedError (ERR_AGENT_DESTROYED), AgentClosedError (ERR_AGENT_CLOSED).
    *
    * @example
    * ```ts
@@ -88,11 +167,167 @@ export class Agent {
   }
 
   /**
-   * Ends everything at once: requests queued and under way fail with ERR_AGENT_DESTROYED, every socket is closed. The
-   * agent stays usable, as Node's does.
+   * Takes a request of node:http: it is given a free stream, a new one, or a place in the queue.
+   *
+   * Node's http document does not name it, but every ClientRequest calls it, and libraries replace it.
+   */
+  addRequest(
+    req: AgentRequest,
+    options: ClientRequestArgs | string,
+    port?: number | string,
+    localAddress?: string,
+  ): void {
+    const given = typeof options === "string" ? { host: options, port, localAddress } : options;
+    const merged = mergedOptions(this, given, req);
+    const endpoint = this.#nodeEndpoint(merged);
+    const ours = req as unknown as Partial<DispatchableRequest>;
+    if (ours._dispatchTo !== undefined) return ours._dispatchTo(this.#pool, endpoint);
+    const foreign = new ForeignRequest(this.#pool, req as unknown as NodeRequest, endpoint, this.#settings);
+    this.#pool.ask(foreign);
+    foreign.watch();
+  }
+
+  /**
+   * Makes a stream for a request, by `createConnection`, and calls back with it or with an error, once.
+   *
+   * Node's http document does not name it, but libraries replace it.
+   */
+  createSocket(
+    req: AgentRequest,
+    options: ClientRequestArgs,
+    callback: (error?: unknown, stream?: Duplex) => void,
+  ): void {
+    const dialled = dialOptions(this, this.#nameOf(options as NodeOptions), options, req);
+    let isAnswered = false;
+    const answer: DialAnswer = (error, stream) => {
+      if (!isAnswered) {
+        isAnswered = true;
+        callback(error, stream);
+      } else if (stream !== undefined && stream !== null) {
+        this.#discardUnknown(stream);
+      }
+    };
+    if (!isReplaced(this.createConnection)) {
+      return answer(null, this.createConnection(dialled as ClientRequestArgs) as Duplex);
+    }
+    callDial(
+      (called) => this.createConnection(dialled as ClientRequestArgs, called),
+      answer,
+    );
+  }
+
+  /**
+   * Makes a stream to carry requests: Node's `net.createConnection`, which it also is when called by itself. A replacement
+   * may return any Duplex or a promise of one, or call back with it.
+   *
+   * Differs from Node: it calls back with an error, too, as Node's own documentation of the callback has it.
+   */
+  declare createConnection: CreateConnection;
+
+  /**
+   * Called with a stream that is about to be parked; a falsy result has it closed. By default switches TCP keep-alive on,
+   * lets the process go, and returns true.
+   */
+  keepSocketAlive(socket: Duplex): boolean {
+    const { setKeepAlive, unref } = socket as Partial<AgentSocket>;
+    setKeepAlive?.call(socket, true, this.keepAliveMsecs);
+    unref?.call(socket);
+    return true;
+  }
+
+  /** Called with a parked stream that is about to carry a request. By default lets it hold the process again. */
+  reuseSocket(socket: Duplex, _request: AgentRequest): void {
+    (socket as Partial<AgentSocket>).ref?.call(socket);
+  }
+
+  /** Takes a stream out of the agent; who uses it goes on, and its place is free. */
+  removeSocket(socket: Duplex, _options?: object): void {
+    this.#hooks.connectionOf(socket)?.detach();
+  }
+
+  /** Node's name of an origin: `host:port:localAddress`, and the family or the socket's path where they are given. */
+  getName(options?: ClientRequestArgs): string {
+    return plainName((options ?? {}) as NodeOptions);
+  }
+
+  /**
+   * Ends everything at once: requests queued and under way fail (ERR_AGENT_DESTROYED; those of node:http under way with
+   * ECONNRESET), every socket is closed. The agent stays usable, as Node's does.
    */
   destroy(): void {
     this.#pool.destroy();
+  }
+
+  /**
+   * Takes no request any more (ERR_AGENT_CLOSED), lets those it has taken end, and resolves once every connection is
+   * closed. Differs from Node: new.
+   *
+   * @example
+   * ```ts
+   * import { Agent } from "@holdfast/agent";
+   *
+   * const agent = new Agent({ keepAlive: true });
+   * const { body } = await agent.request("http://127.0.0.1:8080/");
+   * await body.text();
+   * await agent.close();
+   * ```
+   */
+  close(): Promise<void> {
+    return this.#pool.shutDown();
+  }
+
+  /** The same as {@linkcode AgentBase.close}: `await using agent = new Agent()`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Closes the connections that nobody uses. Differs from Node: new. */
+  closeIdle(): void {
+    this.#pool.closeIdle();
+  }
+
+  /** Counts, now and so far, of the whole and of each name. Differs from Node: new. */
+  stats(): AgentStats {
+    return statsOf(this.#pool);
+  }
+
+  /** The pool, printed for people: a line for the agent, for each origin and for each connection. Differs from Node: new. */
+  snapshot(): string {
+    return snapshotOf(this.#pool);
+  }
+
+  /** Node's own listener of 'free', in Node's place: before all others. */
+  readonly #onFree = (stream: Duplex, options?: object): void => {
+    this.#hooks.pool(this.#pool, stream, () => this.#nodeEndpoint(mergedOptions(this, options ?? {}, {})));
+  };
+
+  readonly #onNewListener = (event: string | symbol): void => {
+    if (event !== "keylog" || this.listenerCount("keylog") > 0) return;
+    for (const { stream } of this.#pool.connections) if (stream !== undefined) this.#hooks.passKeylog(stream);
+  };
+
+  #ownAccessor(name: string, get: () => unknown, set: (value: unknown) => void): void {
+    Object.defineProperty(this, name, { get, set, enumerable: true, configurable: true });
+  }
+
+  /** A later answer of a createConnection, unless it is the first one told twice. */
+  #discardUnknown(stream: Duplex): void {
+    if (this.#hooks.connectionOf(stream) !== undefined) return;
+    stream.on("error", () => {});
+    stream.destroy();
+  }
+
+  #nameOf(options: NodeOptions): string {
+    return this.getName(options as ClientRequestArgs);
+  }
+
+  /** The endpoint of a request of node:http: with its own options, because a createConnection may read any of them. */
+  #nodeEndpoint(options: NodeOptions): KnownEndpoint {
+    const isSecure = this.protocol === "https:" || options["protocol"] === "https:";
+    const isReplacedName = isReplaced(this.getName);
+    const nameOf = (of: NodeOptions): string => this.#nameOf(of);
+    const { name, key, connect } = this.#endpoints.find(options, isSecure, nameOf, isReplacedName);
+    return { name, key, connect, options, isSecure };
   }
 
   #target(url: URL): RequestTarget {
@@ -104,13 +339,156 @@ export class Agent {
     };
   }
 
-  #endpoint(url: URL): Endpoint {
+  #endpoint(url: URL): KnownEndpoint {
     const { origin } = url;
-    const known = this.#endpoints.get(origin);
-    if (known !== undefined) return known;
-    if (this.#endpoints.size === MAX_ENDPOINTS) this.#endpoints.delete(this.#endpoints.keys().next().value!);
-    const endpoint = endpointOf(url, this.#settings);
-    this.#endpoints.set(origin, endpoint);
+    const isReplacedName = isReplaced(this.getName);
+    if (this.#originsVersion === this.#options.version && !isReplacedName) {
+      const known = this.#origins.get(origin);
+      if (known !== undefined) return known;
+    } else {
+      this.#origins.clear();
+      this.#originsVersion = this.#options.version;
+    }
+    const endpoint = this.#urlEndpoint(url, isReplacedName);
+    if (this.#origins.size === MAX_ORIGINS) this.#origins.clear();
+    this.#origins.set(origin, endpoint);
     return endpoint;
   }
+
+  #urlEndpoint(url: URL, isReplacedName: boolean): KnownEndpoint {
+    const isSecure = url.protocol === "https:";
+    const host = unbracketed(url.hostname);
+    const port = url.port === "" ? (isSecure ? 443 : 80) : Number(url.port);
+    const options: NodeOptions = {
+      __proto__: null,
+      host,
+      port,
+      protocol: url.protocol,
+      ...this.#options.shown,
+    };
+    if (this.keepAlive) {
+      Object.assign(options, { keepAlive: true, keepAliveInitialDelay: this.keepAliveMsecs });
+    }
+    const nameOf = isReplacedName
+      ? (of: NodeOptions): string => this.#nameOf(of)
+      : (of: NodeOptions): string => isSecure ? secureName(plainName(of), of) : plainName(of);
+    return this.#endpoints.find(options, isSecure, nameOf, isReplacedName);
+  }
 }
+
+/** Node's two forms of `agent.createConnection`. */
+export type CreateConnection = (
+  options: ClientRequestArgs,
+  callback?: (error: Error | null, stream: Duplex) => void,
+) => Duplex | null | undefined;
+
+function streamsOf(
+  slots: { connection: PooledConnection | undefined; waiter: Waiter | undefined }[] | undefined,
+): Duplex[] | undefined {
+  const streams = slots?.map(({ connection, waiter }) => (connection ?? waiter?.pooled)?.stream)
+    .filter((stream) => stream !== undefined);
+  return streams === undefined || streams.length === 0 ? undefined : streams;
+}
+
+// Named as Node names it; without `this`, so that it works detached.
+function connect(...args: unknown[]): AgentSocket {
+  return outside(() => connectStream(...args));
+}
+AgentBase.prototype.createConnection = connect as CreateConnection;
+
+/** What {@linkcode HttpsAgent} is made of. */
+export class HttpsAgentBase extends AgentBase {
+  /** Node's number of TLS sessions that are kept; shown for its readers. */
+  readonly maxCachedSessions: number;
+
+  /** As {@linkcode AgentBase}'s. */
+  constructor(options?: AgentOptions) {
+    super({ ...options, defaultPort: options?.defaultPort ?? 443, protocol: options?.protocol ?? "https:" });
+    const { maxCachedSessions } = (options ?? {}) as { maxCachedSessions?: number };
+    this.maxCachedSessions = maxCachedSessions ?? 100;
+  }
+
+  /** Node's name of an origin: the plain one and every TLS option that it knows. */
+  override getName(options?: ClientRequestArgs): string {
+    return secureName(super.getName(options), (options ?? {}) as NodeOptions);
+  }
+}
+
+// The signature of https.Agent's: (port, host, options[, callback]), beside (options[, callback]).
+HttpsAgentBase.prototype.createConnection = (function createConnection(...args: unknown[]): AgentSocket {
+  return outside(() => connectTlsStream(...args));
+}) as CreateConnection;
+
+for (const { prototype } of [AgentBase, HttpsAgentBase]) {
+  noteDefaults(
+    prototype.createConnection,
+    prototype.createSocket,
+    prototype.keepSocketAlive,
+    prototype.reuseSocket,
+    prototype.removeSocket,
+    prototype.getName,
+  );
+}
+
+/** {@linkcode Agent} as a value: a class that may be called without `new`. */
+export interface AgentConstructor<Instance> {
+  /** Makes an agent. */
+  new (options?: AgentOptions): Instance;
+  /** Makes an agent, as Node's does without `new`. */
+  (options?: AgentOptions): Instance;
+  readonly prototype: Instance;
+  /** Node's default of `maxSockets`, read by each new agent. */
+  defaultMaxSockets: number;
+}
+
+function callable<Instance extends object>(
+  Class: new (options?: AgentOptions) => Instance,
+  name: string,
+): AgentConstructor<Instance> {
+  Object.defineProperty(Class, "name", { value: name });
+  const result = new Proxy(Class, {
+    apply: (_target, _self, [options]) => new Class(options as AgentOptions),
+  }) as unknown as AgentConstructor<Instance>;
+  Object.defineProperty(Class.prototype, "constructor", {
+    value: result,
+    writable: true,
+    configurable: true,
+  });
+  return result;
+}
+
+/**
+ * A pool of persistent HTTP connections: Node's `http.Agent`, for its own {@linkcode AgentBase.request} and as the `agent`
+ * of node:http's requests.
+ *
+ * Differs from Node: it is no instance of node:http's own Agent.
+ *
+ * @example
+ * ```ts
+ * import { Agent } from "@holdfast/agent";
+ *
+ * const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+ * const response = await agent.request("http://127.0.0.1:8080/");
+ * console.log(response.status, await response.body.text());
+ * agent.destroy();
+ * ```
+ */
+export const Agent: AgentConstructor<AgentBase> = callable(AgentBase, "Agent");
+/** An agent as an instance. */
+export type Agent = AgentBase;
+
+/**
+ * The same as {@linkcode Agent}, as the `agent` of node:https's requests: Node's `https.Agent`.
+ *
+ * @example
+ * ```ts
+ * import { HttpsAgent } from "@holdfast/agent";
+ * import https from "node:https";
+ *
+ * const agent = new HttpsAgent({ keepAlive: true });
+ * https.get("https://localhost:8443/", { agent }, (response) => response.resume());
+ * ```
+ */
+export const HttpsAgent: AgentConstructor<HttpsAgentBase> = callable(HttpsAgentBase, "Agent");
+/** An https agent as an instance. */
+export type HttpsAgent = HttpsAgentBase;

@@ -45,7 +45,7 @@ export interface ConnectionOwner {
   onConnectionDetached(connection: Connection): void;
 }
 
-type ReadState = "connecting" | "idle" | "head" | "body" | "held" | "closed";
+type ReadState = "connecting" | "lent" | "idle" | "head" | "body" | "held" | "closed";
 type WriteState = "idle" | "body" | "done";
 
 /** See the file's comment. */
@@ -88,6 +88,23 @@ export class Connection implements SocketHandler, ResponseSink {
   /** Gives the connection its socket, whose handler it is. */
   attach(socket: Socket): void {
     this.socket = socket;
+  }
+
+  /** The socket's stream serves somebody else's request: only when open and not busy. */
+  lend(): void {
+    this.exchanges++;
+    this.#read = "lent";
+  }
+
+  /** The stream is back, as a socket whose handler this is, and nothing is under way on it. */
+  takeBack(socket: Socket): void {
+    this.socket = socket;
+    this.#read = "idle";
+  }
+
+  /** The socket may have been resumed by somebody who only looked at it. */
+  stayPaused(): void {
+    if (this.#isPaused) this.socket.pause();
   }
 
   /** Carries an exchange: only when open and not busy. */
@@ -191,6 +208,8 @@ export class Connection implements SocketHandler, ResponseSink {
 
   /** The socket is ready. */
   onOpen(): void {
+    // A stream that somebody else's request was served on comes back open.
+    if (this.#read !== "connecting") return;
     this.#read = "idle";
     this.#owner.onConnectionOpen(this);
   }

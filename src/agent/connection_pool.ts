@@ -1,6 +1,6 @@
 /**
- * A Dispatcher over connections: carries out what `core/pool.ts` decides. Owns the connections' sockets, the timers that
- * close them, and the mapping of a request to its connection. Knows no URL, header or promise.
+ * A Dispatcher over connections: carries out what `core/pool.ts` decides. Owns the set of connections, the timers for what
+ * is parked and what waits, and the pool's end. Knows no URL, header or promise but the one of its end.
  *
  * Strategy: the core decides, the sink does. What a socket or a caller says goes to the core first, then its decisions
  * are drained; nothing here keeps a count of its own. Early binding, as in Node: a connect belongs to the request
@@ -9,39 +9,85 @@
  * @module
  */
 
-import { Connection, type ConnectionOwner, type SpentReason } from "./connection.ts";
-import { AgentDestroyedError, ConnectionClosedError, PoolError } from "./core/errors.ts";
-import type { KeepAliveVerdict } from "./core/keep_alive.ts";
-import { PoolCore, type PoolErrorCode, type PoolSink, type Slot, type Ticket } from "./core/pool.ts";
+import type { Duplex } from "node:stream";
+import { AgentClosedError, AgentDestroyedError, PoolError, TimeoutError } from "./core/errors.ts";
+import { PoolCore, type PoolErrorCode, type PoolLimits, type PoolSink } from "./core/pool.ts";
+import { DeadlineQueue } from "./deadline_queue.ts";
+import type { KnownEndpoint } from "./endpoint_table.ts";
 import type { Dispatched, Dispatcher, DispatchOptions, Endpoint, Exchange } from "./exchange.ts";
-import type { AgentSettings } from "./options.ts";
+import { ExchangeWaiter, type PoolOfWaiters } from "./exchange_waiter.ts";
+import { PoolStats } from "./pool_stats.ts";
+import {
+  type ConnectionHooks,
+  type ConnectionSettings,
+  PooledConnection,
+  type PoolOfConnections,
+  type PoolSlot,
+  type QueueDeadline,
+  type Waiter,
+} from "./pooled_connection.ts";
+import { QuietGate } from "./quiet_gate.ts";
 import type { Connect } from "../runtime/socket.ts";
 import type { Clock, Timer } from "../clock.ts";
 
-/** How long a closed connection waits for its peer's FIN, ms; then its slot comes back all the same. */
-const CLOSE_TIMEOUT_MS = 1_000;
+/** What an agent says of its pool; read when it is needed, so that it may change at any time. */
+export interface PoolSettings extends PoolLimits, ConnectionSettings {
+  /** Longest wait in the queue, ms; Infinity: none. */
+  readonly queueTimeout: number;
+}
 
-type PoolSlot = Slot<PooledConnection, Waiter>;
+/** Called once by {@linkcode PoolHooks.openStream}, or more often: the first answer counts. */
+export type StreamAnswer = (error?: unknown, stream?: Duplex) => void;
+
+/** An agent's methods that decide about its pool, as they are now. */
+export interface PoolHooks extends ConnectionHooks {
+  /** Somebody has replaced Node's ways to make a stream: they make the streams of exchanges, too. */
+  readonly isDialReplaced: boolean;
+  /** Makes a stream. May throw. */
+  openStream(waiter: Waiter, answer: StreamAnswer): void;
+}
+
+/** A pool's hooks where there is no agent. */
+export const noHooks: PoolHooks = {
+  keepSocketAlive: undefined,
+  reuseSocket: undefined,
+  isStreamWatched: false,
+  isFreeWatched: false,
+  isDialReplaced: false,
+  onStream(): void {},
+  onFree(): void {},
+  onRemove(): void {},
+  openStream(): void {},
+};
 
 /** See the file's comment. */
-export class ConnectionPool implements Dispatcher, PoolSink<PooledConnection, Waiter> {
-  /** The pool's rules and counts. */
+export class ConnectionPool
+  implements Dispatcher, PoolSink<PooledConnection, Waiter>, PoolOfConnections, PoolOfWaiters {
   readonly core: PoolCore<PooledConnection, Waiter>;
-  /** What the user asked for. */
-  readonly settings: AgentSettings;
-  /** The time. */
+  readonly settings: PoolSettings;
+  readonly hooks: PoolHooks;
   readonly clock: Clock;
+  readonly quiet: QuietGate;
+  readonly stats: PoolStats = new PoolStats();
+  /** Every connection that has a slot. */
+  readonly connections: Set<PooledConnection> = new Set();
   readonly #connect: Connect;
-  readonly #connections = new Set<PooledConnection>();
+  readonly #queueDeadlines: DeadlineQueue<QueueDeadline>;
   #expiryTimer: Timer | undefined;
   #expiryAt = Infinity;
+  #isDestroying = false;
+  #onEmpty: (() => void) | undefined;
+  #end: Promise<void> | undefined;
 
-  /** An empty pool; `settings` stay the caller's, who may change its caps. */
-  constructor(settings: AgentSettings, connect: Connect, clock: Clock) {
+  /** An empty pool; `settings` and `hooks` stay the caller's, who may change what they say. */
+  constructor(settings: PoolSettings, connect: Connect, clock: Clock, hooks: PoolHooks = noHooks) {
     this.settings = settings;
+    this.hooks = hooks;
     this.clock = clock;
     this.#connect = connect;
     this.core = new PoolCore(settings);
+    this.quiet = new QuietGate(clock.afterPoll?.bind(clock));
+    this.#queueDeadlines = new DeadlineQueue(clock, (deadline) => this.#expel(deadline));
   }
 
   /** Node's rule: without keepAlive and without a cap, no connection could ever serve a second request. */
@@ -49,21 +95,80 @@ export class ConnectionPool implements Dispatcher, PoolSink<PooledConnection, Wa
     return this.settings.keepAlive || this.settings.maxSockets !== Infinity;
   }
 
+  /** True from shutDown() on. */
+  get isClosed(): boolean {
+    return this.#end !== undefined;
+  }
+
   /** Takes an exchange: a free connection, a new one, or a place in the queue. */
   dispatch(exchange: Exchange, endpoint: Endpoint, options?: DispatchOptions): Dispatched {
-    const waiter = new Waiter(this, exchange, endpoint);
-    const { name, key } = endpoint;
-    waiter.ticket = this.core.acquire(waiter, name, key, this.clock.now(), options?.fresh === true);
-    this.drain();
+    const waiter = new ExchangeWaiter(this, exchange, endpoint as KnownEndpoint);
+    const isFresh = options?.fresh === true;
+    if (isFresh) this.stats.of(endpoint.name).retried++;
+    this.ask(waiter, isFresh);
     return waiter;
+  }
+
+  /** The same for any waiter. */
+  ask(waiter: Waiter, isFresh: boolean = false): void {
+    if (this.isClosed) return queueMicrotask(() => waiter.fail(new AgentClosedError()));
+    const { name, key } = waiter.endpoint;
+    const now = this.clock.now();
+    waiter.ticket = this.core.acquire(waiter, name, key, now, isFresh);
+    const { queueTimeout } = this.settings;
+    if (waiter.ticket !== undefined && queueTimeout !== Infinity) {
+      waiter.deadline = this.#queueDeadlines.add({ waiter, at: now + queueTimeout, timeoutMs: queueTimeout });
+    }
+    this.drain();
+  }
+
+  /** Asks for another connection, because the one that was given had ended. */
+  askAgain(waiter: Waiter): void {
+    waiter.pooled = undefined;
+    this.ask(waiter);
+  }
+
+  /** Takes a waiter out of the queue; false: it is not there. */
+  cancel(waiter: Waiter): boolean {
+    this.#leaveLine(waiter);
+    return waiter.ticket !== undefined && this.core.cancel(waiter.ticket);
+  }
+
+  #leaveLine(waiter: Waiter): void {
+    if (waiter.deadline === undefined) return;
+    this.#queueDeadlines.remove(waiter.deadline);
+    waiter.deadline = undefined;
   }
 
   /** Fails everything that is queued or under way and closes every socket at once. */
   destroy(): void {
     const error = new AgentDestroyedError();
-    const waiters = this.core.drainQueue();
-    for (const connection of [...this.#connections]) connection.destroy(error);
-    for (const waiter of waiters) waiter.fail(error);
+    this.#isDestroying = true;
+    try {
+      const waiters = this.core.drainQueue();
+      for (const connection of [...this.connections]) connection.fail(error);
+      for (const waiter of waiters) {
+        this.#leaveLine(waiter);
+        waiter.fail(error);
+      }
+      this.drain();
+    } finally {
+      this.#isDestroying = false;
+    }
+  }
+
+  /** Takes no request any more, and resolves once those that it has taken are done and every connection is closed. */
+  shutDown(): Promise<void> {
+    this.#end ??= new Promise((resolve) => this.#onEmpty = resolve);
+    this.closeIdle("agent-closed");
+    return this.#end;
+  }
+
+  /** Closes what is parked. */
+  closeIdle(reason: string = "idle-closed"): void {
+    for (const { slot } of [...this.connections]) {
+      if (slot.state === "free") this.core.close(slot, reason);
+    }
     this.drain();
   }
 
@@ -71,46 +176,67 @@ export class ConnectionPool implements Dispatcher, PoolSink<PooledConnection, Wa
   drain(): void {
     this.core.drain(this);
     this.#scheduleExpiry();
+    if (this.#onEmpty === undefined || this.core.totalSlots + this.core.totalPending > 0) return;
+    this.#onEmpty();
+    this.#onEmpty = undefined;
+  }
+
+  /** Dials anew in the slot of a connection that was lost before its waiter could begin. */
+  redial(slot: PoolSlot): void {
+    this.connections.delete(slot.connection!);
+    this.connect(slot);
   }
 
   /** {@linkcode PoolSink}: dials. */
   connect(slot: PoolSlot): void {
     const waiter = slot.waiter!;
+    this.#leaveLine(waiter);
     const pooled = new PooledConnection(this, slot);
     waiter.pooled = pooled;
-    this.#connections.add(pooled);
+    this.connections.add(pooled);
+    const isByStream = waiter.usesStream || this.hooks.isDialReplaced;
     try {
-      pooled.connection.attach(this.#connect(waiter.endpoint.connect, pooled.connection));
-      waiter.exchange.onConnecting?.(pooled.connection.socket);
+      if (isByStream) this.hooks.openStream(waiter, (error, stream) => pooled.answer(error, stream));
+      else pooled.dial((connection) => this.#connect(waiter.endpoint.connect, connection));
     } catch (error) {
-      // An option that no adapter honours. Told later: nobody is told inside dispatch().
-      this.forget(pooled);
-      queueMicrotask(() => waiter.fail(error as Error));
+      // An option that no adapter honours, or a createConnection that throws (D12).
+      pooled.failDial(error instanceof Error ? error : new Error(String(error)));
     }
   }
 
   /** {@linkcode PoolSink}: a connection that has served before. */
   assign(slot: PoolSlot): void {
     const waiter = slot.waiter!;
+    this.#leaveLine(waiter);
     waiter.pooled = slot.connection!;
-    slot.connection!.startAgain(waiter.exchange);
+    slot.connection!.serve(waiter);
   }
 
   /** {@linkcode PoolSink}: closes. */
   close(slot: PoolSlot, reason: string): void {
     // Somebody waits for the slot of a connection closed to make room: the timer is then what settles a promise.
-    slot.connection?.end(reason === "room" || reason === "turn");
+    slot.connection?.end(reason === "room" || reason === "turn" || this.isClosed);
   }
 
   /** {@linkcode PoolSink}: no place. */
   reject(waiter: Waiter, code: PoolErrorCode): void {
-    queueMicrotask(() => waiter.fail(new PoolError(code)));
+    // What it was given was closed before it could be told: it asks again, unless all of them are to end.
+    if (code === "ERR_POOL_SLOT_LOST" && !this.#isDestroying && !this.isClosed) return this.askAgain(waiter);
+    const error = this.#isDestroying ? new AgentDestroyedError() : new PoolError(code);
+    queueMicrotask(() => waiter.fail(error));
   }
 
   /** A connection is gone: its slot comes back. */
   forget(pooled: PooledConnection): void {
-    this.#connections.delete(pooled);
+    this.connections.delete(pooled);
     this.core.closed(pooled.slot);
+  }
+
+  #expel({ waiter, timeoutMs }: QueueDeadline): void {
+    waiter.deadline = undefined;
+    if (!this.cancel(waiter)) return;
+    waiter.fail(new TimeoutError("pool", timeoutMs));
+    this.drain();
   }
 
   /** One timer for all parked connections. */
@@ -124,128 +250,5 @@ export class ConnectionPool implements Dispatcher, PoolSink<PooledConnection, Wa
       this.core.expire(this.clock.now());
       this.drain();
     });
-  }
-}
-
-/** A request on its way through the pool. */
-class Waiter implements Dispatched {
-  readonly exchange: Exchange;
-  readonly endpoint: Endpoint;
-  /** Its place in the queue, if it had to queue. */
-  ticket: Ticket<PooledConnection, Waiter> | undefined;
-  /** Its connection, from the decision to connect on. */
-  pooled: PooledConnection | undefined;
-  readonly #pool: ConnectionPool;
-  #hasFailed = false;
-
-  constructor(pool: ConnectionPool, exchange: Exchange, endpoint: Endpoint) {
-    this.#pool = pool;
-    this.exchange = exchange;
-    this.endpoint = endpoint;
-  }
-
-  /** {@linkcode Dispatched}. */
-  abort(error: Error): void {
-    if (this.pooled !== undefined) {
-      this.pooled.abort(this, error);
-    } else if (this.ticket !== undefined && this.#pool.core.cancel(this.ticket)) {
-      this.fail(error);
-      this.#pool.drain();
-    }
-  }
-
-  /** The exchange ends before it was started. */
-  fail(error: Error): void {
-    if (this.#hasFailed) return;
-    this.#hasFailed = true;
-    this.exchange.onError(error);
-  }
-}
-
-/** A slot's connection, and what the pool has to do about it. */
-class PooledConnection implements ConnectionOwner {
-  readonly slot: PoolSlot;
-  readonly connection: Connection;
-  readonly #pool: ConnectionPool;
-  #closeTimer: Timer | undefined;
-  #isParked = false;
-
-  constructor(pool: ConnectionPool, slot: PoolSlot) {
-    this.#pool = pool;
-    this.slot = slot;
-    this.connection = new Connection(this, pool.settings.agentKeepAliveTimeoutBuffer);
-  }
-
-  /** The next exchange on an open connection. */
-  startAgain(exchange: Exchange): void {
-    if (this.#isParked) {
-      this.#isParked = false;
-      this.connection.socket.ref?.();
-    }
-    this.connection.start(exchange);
-  }
-
-  /** `waiter` gives up, which ends its connection unless that serves another by now. */
-  abort(waiter: Waiter, error: Error): void {
-    if (this.slot.state === "connecting" && this.slot.waiter === waiter) {
-      this.connection.destroy();
-      waiter.fail(error);
-    } else if (this.connection.carries(waiter.exchange)) {
-      this.connection.abort(error);
-    }
-  }
-
-  /** Closes at once; whoever uses it fails with `error`. */
-  destroy(error: Error): void {
-    const { state, waiter } = this.slot;
-    this.connection.abort(error);
-    if (state === "connecting") waiter?.fail(error);
-  }
-
-  /** Closes, and lets the peer answer with its FIN: only then does its server count one less. */
-  end(isAwaited: boolean): void {
-    this.connection.end();
-    this.#closeTimer ??= this.#pool.clock.after(CLOSE_TIMEOUT_MS, () => this.connection.destroy(), {
-      ref: isAwaited,
-    });
-  }
-
-  onConnectionOpen(connection: Connection): void {
-    if (this.#pool.core.connected(this.slot, this)) connection.start(this.slot.waiter!.exchange);
-    else connection.destroy();
-  }
-
-  onConnectionIdle(connection: Connection, verdict: KeepAliveVerdict): void {
-    const { core, clock, settings } = this.#pool;
-    const now = clock.now();
-    const expiresAt = now + Math.min(verdict.idleTimeoutMs ?? Infinity, settings.timeout ?? Infinity);
-    if (core.release(this.slot, now, expiresAt, settings.keepAlive) === "parked") {
-      this.#isParked = true;
-      connection.socket.setKeepAlive?.(true, settings.keepAliveMsecs);
-      connection.socket.unref?.();
-    }
-    this.#pool.drain();
-  }
-
-  onConnectionSpent(connection: Connection, reason: SpentReason): void {
-    this.#pool.core.close(this.slot, reason);
-    // The rest of an upload whose answer is here already: nobody wants it sent.
-    if (reason === "request-unfinished") connection.destroy();
-    this.#pool.drain();
-  }
-
-  onConnectionDetached(): void {
-    this.#pool.forget(this);
-    this.#pool.drain();
-  }
-
-  onConnectionClosed(_connection: Connection, error: Error | undefined): void {
-    this.#closeTimer?.cancel();
-    const { state, waiter } = this.slot;
-    this.#pool.forget(this);
-    this.#pool.drain();
-    if (state === "connecting") {
-      waiter?.fail(error ?? new ConnectionClosedError("The connection closed before it was open"));
-    }
   }
 }

@@ -23,6 +23,8 @@ export interface Exchange {
   readonly isLast: boolean;
   /** What differs from the connection's parser limits, for this response alone. */
   readonly limits?: Partial<ParserLimits> | undefined;
+  /** Whom `agent.requests` shows while it waits, and what `reuseSocket()` and `createSocket()` are given: the user's request. */
+  readonly request?: object | undefined;
   /** CONNECT alone: a final response of any status hands the connection over, as Node's 'connect' has it. Default: 2xx. */
   readonly anyStatusConnects?: boolean | undefined;
   /**

@@ -12,9 +12,12 @@ import { ArgumentTypeError, invalidArgType, invalidArgValue, outOfRange } from "
 import type { Endpoint } from "./exchange.ts";
 import type { Clock } from "../clock.ts";
 import type { AdapterName } from "../runtime/mod.ts";
-import type { Connect, TlsOption, TlsOptions } from "../runtime/socket.ts";
+import type { Connect, LookupFunction, TlsOptions } from "../runtime/socket.ts";
 
-/** Options of {@linkcode Agent}; names and defaults are Node's (http document, "new Agent(options)"). */
+/**
+ * Options of {@linkcode Agent}; names and defaults are Node's (http document, "new Agent(options)"). Beside these, every
+ * option of `net.connect` and `tls.connect` is taken and goes to `createConnection`; they win over a request's own.
+ */
 export interface AgentOptions extends TlsOptions {
   /** Keep connections for later requests. Default false; then each request says `Connection: close` unless maxSockets is finite. */
   readonly keepAlive?: boolean | undefined;
@@ -22,18 +25,56 @@ export interface AgentOptions extends TlsOptions {
   readonly keepAliveMsecs?: number | undefined;
   /** Taken off the server's `Keep-Alive: timeout` hint, ms. Default 1000. */
   readonly agentKeepAliveTimeoutBuffer?: number | undefined;
-  /** Connections to one origin at once, from 1. Default Infinity; 0 counts as unset. */
+  /** Connections to one origin at once, from 1. Default `Agent.defaultMaxSockets`: Infinity; 0 counts as unset. */
   readonly maxSockets?: number | undefined;
   /** Connections to all origins at once, from 1. Default Infinity. */
   readonly maxTotalSockets?: number | undefined;
   /** Parked connections to one origin, from 0. Default 256. */
   readonly maxFreeSockets?: number | undefined;
-  /** Requests that may wait for a connection, from 0; one more fails with ERR_POOL_QUEUE_FULL. Default Infinity. Differs from Node: new. */
-  readonly maxPending?: number | undefined;
   /** Which parked connection is used first: the most ("lifo") or the least ("fifo") recently used. Default "lifo". */
   readonly scheduling?: "lifo" | "fifo" | undefined;
-  /** How long a connection may be parked, ms, where the server does not hint at less. Default: for ever. */
+  /**
+   * Inactivity after which the stream of a request of node:http emits 'timeout', ms, unless the request has a time of its
+   * own; and how long a connection may be parked where the server does not hint at less. Default: for ever.
+   */
   readonly timeout?: number | undefined;
+  /** Port of requests of node:http that name none. Default 80, and 443 for HttpsAgent. */
+  readonly defaultPort?: number | undefined;
+  /** Protocol of the requests of node:http. Default "http:", and "https:" for HttpsAgent. */
+  readonly protocol?: string | undefined;
+  /** TCP_NODELAY. Default true. */
+  readonly noDelay?: boolean | undefined;
+  /** Local address to bind. */
+  readonly localAddress?: string | undefined;
+  /** Local port to bind. */
+  readonly localPort?: number | undefined;
+  /** 4 or 6: addresses of that family alone. Default: both. */
+  readonly family?: number | undefined;
+  /** Flags for the system's resolver. */
+  readonly hints?: number | undefined;
+  /** Looks names up in the place of the system's resolver. */
+  readonly lookup?: LookupFunction | undefined;
+  /** Race the addresses of a name (RFC 8305). Default true. */
+  readonly autoSelectFamily?: boolean | undefined;
+  /** Time from one attempt to the next, ms. Default 250. */
+  readonly autoSelectFamilyAttemptTimeout?: number | undefined;
+  /** EventEmitter's: rejections of asynchronous listeners become 'error' events. Default false. */
+  readonly captureRejections?: boolean | undefined;
+  /** Requests that may wait for a connection, from 0; one more fails with ERR_POOL_QUEUE_FULL. Default Infinity. Differs from Node: new. */
+  readonly maxPending?: number | undefined;
+  /** Longest wait for a connection under the caps, ms; then ETIMEDOUT, phase "pool". Default: none. Differs from Node: new. */
+  readonly queueTimeout?: number | undefined;
+  /** Longest time for name lookup, TCP and TLS together, ms; then ETIMEDOUT, phase "connect". Default: none. Differs from Node: new. */
+  readonly connectTimeout?: number | undefined;
+  /** How long a connection may be parked, ms, where the server does not hint at less. Default: `timeout`. Differs from Node: new. */
+  readonly idleTimeout?: number | undefined;
+  /**
+   * How long a connection takes new requests, ms from its dial; each up to a tenth less, so that those opened together do
+   * not end together. Default: for ever. Differs from Node: new.
+   */
+  readonly maxLifetime?: number | undefined;
+  /** Requests on one connection, from 1; then it is closed. Default Infinity. Differs from Node: new. */
+  readonly maxRequestsPerSocket?: number | undefined;
   /** The adapter for every connection, or a Connect of the user's own. Default: the fastest that can. Differs from Node: new. */
   readonly runtime?: AdapterName | Connect | undefined;
   /** Time, for tests: default the process's own. Differs from Node: new. */
@@ -42,51 +83,31 @@ export interface AgentOptions extends TlsOptions {
 
 /** {@linkcode AgentOptions}, checked, with their defaults. Mutable where Node's are. */
 export interface AgentSettings {
-  readonly keepAlive: boolean;
-  readonly keepAliveMsecs: number;
-  readonly agentKeepAliveTimeoutBuffer: number;
+  keepAlive: boolean;
+  keepAliveMsecs: number;
+  agentKeepAliveTimeoutBuffer: number;
   maxSockets: number;
   maxTotalSockets: number;
   maxFreeSockets: number;
-  readonly maxPending: number;
   scheduling: "lifo" | "fifo";
-  readonly timeout: number | undefined;
-  readonly tls: TlsOptions;
+  readonly maxPending: number;
+  readonly queueTimeout: number;
+  readonly connectTimeout: number;
+  readonly idleTimeout: number | undefined;
+  readonly maxLifetime: number;
+  readonly maxRequestsPerSocket: number;
 }
 
-/** The names in {@linkcode TlsOptions}; the type makes the list complete. */
-const TLS_NAMES: Readonly<Record<TlsOption, true>> = {
-  ca: true,
-  cert: true,
-  key: true,
-  passphrase: true,
-  pfx: true,
-  servername: true,
-  ALPNProtocols: true,
-  rejectUnauthorized: true,
-  checkServerIdentity: true,
-  minVersion: true,
-  maxVersion: true,
-  ciphers: true,
-  session: true,
-  secureContext: true,
-  crl: true,
-  ecdhCurve: true,
-  sigalgs: true,
-  secureOptions: true,
-  secureProtocol: true,
-  honorCipherOrder: true,
-  dhparam: true,
-  sessionIdContext: true,
-};
-
 /** Node's default; the server's parked connections are its own burden as well. */
-const DEFAULT_MAX_FREE_SOCKETS = 256;
+export const DEFAULT_MAX_FREE_SOCKETS = 256;
 /** Longest delay that setTimeout takes: 2^31 - 1 ms, some 24 days. */
 const MAX_DELAY_MS = 2_147_483_647;
 
 /** Checks an Agent's options and fills in their defaults. */
-export function readAgentOptions(options: AgentOptions = {}): AgentSettings {
+export function readAgentOptions(
+  options: AgentOptions = {},
+  defaultMaxSockets: number = Infinity,
+): AgentSettings {
   if (typeof options !== "object" || options === null) {
     throw invalidArgType("options", "of type object", options);
   }
@@ -98,21 +119,32 @@ export function readAgentOptions(options: AgentOptions = {}): AgentSettings {
     throw invalidArgValue("options.scheduling", 'must be one of: "lifo", "fifo"', scheduling);
   }
   if (typeof keepAlive !== "boolean") throw invalidArgType("options.keepAlive", "of type boolean", keepAlive);
+  checkFamily(options.family);
+  delay("timeout", options.timeout);
   return {
     keepAlive,
     scheduling,
-    keepAliveMsecs: delay("keepAliveMsecs", options.keepAliveMsecs) ?? 1000,
+    keepAliveMsecs: delay("keepAliveMsecs", options.keepAliveMsecs) || 1000,
     // As Node: what is no non-negative finite number counts as unset.
     agentKeepAliveTimeoutBuffer: typeof buffer === "number" && buffer >= 0 && buffer < Infinity
       ? buffer
       : 1000,
-    maxSockets: cap("maxSockets", options.maxSockets, 0) || Infinity,
+    maxSockets: cap("maxSockets", options.maxSockets, 0) || defaultMaxSockets,
     maxTotalSockets: cap("maxTotalSockets", options.maxTotalSockets, 1) ?? Infinity,
     maxFreeSockets: cap("maxFreeSockets", options.maxFreeSockets, 0) ?? DEFAULT_MAX_FREE_SOCKETS,
     maxPending: cap("maxPending", options.maxPending, 0) ?? Infinity,
-    timeout: delay("timeout", options.timeout),
-    tls: tlsOptionsOf(options),
+    maxRequestsPerSocket: cap("maxRequestsPerSocket", options.maxRequestsPerSocket, 1) ?? Infinity,
+    queueTimeout: limit("queueTimeout", options.queueTimeout),
+    connectTimeout: limit("connectTimeout", options.connectTimeout),
+    maxLifetime: limit("maxLifetime", options.maxLifetime),
+    idleTimeout: delay("idleTimeout", options.idleTimeout),
   };
+}
+
+/** ERR_INVALID_ARG_VALUE for a family that is none. */
+export function checkFamily(family: unknown): void {
+  if (family === undefined || family === null || family === 0 || family === 4 || family === 6) return;
+  throw invalidArgValue("options.family", "must be one of: 4, 6, undefined", family);
 }
 
 function cap(name: string, value: number | undefined, least: number): number | undefined {
@@ -129,11 +161,9 @@ function delay(name: string, value: number | undefined): number | undefined {
   throw outOfRange(`options.${name}`, `a number of milliseconds from 0 to ${MAX_DELAY_MS}`, value);
 }
 
-function tlsOptionsOf(options: AgentOptions): TlsOptions {
-  const given = Object.entries(options).filter(([name, value]) =>
-    Object.hasOwn(TLS_NAMES, name) && value !== undefined
-  );
-  return Object.fromEntries(given);
+/** A time that may be left out; 0 and Infinity are none. */
+function limit(name: string, value: number | undefined): number {
+  return (value === Infinity ? undefined : delay(name, value)) || Infinity;
 }
 
 /** What a request needs to know of its URL. */
@@ -169,20 +199,6 @@ function parseUrl(input: string | URL): URL {
   }
 }
 
-/** The endpoint of a URL under an Agent's TLS options. */
-export function endpointOf(url: URL, settings: AgentSettings): Endpoint {
-  const isSecure = url.protocol === "https:";
-  const host = unbracketed(url.hostname);
-  const port = url.port === "" ? (isSecure ? 443 : 80) : Number(url.port);
-  const name = `${host}:${port}:`;
-  return {
-    name,
-    // The TLS options are the Agent's and so the same for all: the scheme alone sets two endpoints of a name apart.
-    key: isSecure ? `tls ${name}` : name,
-    connect: isSecure ? { host, port, tls: settings.tls } : { host, port },
-  };
-}
-
 /** The credentials of a URL as Basic authentication (RFC 7617 section 2). */
 export function authorizationOf(url: URL): string | undefined {
   if (url.username === "" && url.password === "") return undefined;
@@ -199,6 +215,6 @@ function decoded(part: string): string {
 }
 
 /** `[::1]` as a URL has it, `::1` as sockets want it. */
-function unbracketed(hostname: string): string {
+export function unbracketed(hostname: string): string {
   return hostname.startsWith("[") ? hostname.slice(1, -1) : hostname;
 }

@@ -34,7 +34,9 @@ import {
 export { bindDuplex, fromDuplex } from "./node.ts";
 export { fromStreams, type StreamPair } from "./web_streams.ts";
 
-export { bindDuplex, fromDuplex, lendDuplex } from "./node.ts";
+export { bindDuplex, fromDuplex, lendDuplex, streamOf } from "./node.ts";
+export { connect as connectStream, connectTls as connectTlsStream, openingEvent } from "./node_streams.ts";
+export type { StreamCallback } from "./node_streams.ts";
 
 /** The adapters' names, as in `info.adapter` and {@linkcode ConnectorOptions.runtime}. */
 export const adapterNames: readonly AdapterName[] = ["deno", "bun", "node"];

@@ -95,6 +95,11 @@ export function lendDuplex(socket: Socket): Duplex | undefined {
   return socket instanceof NodeSocket ? socket.lend() : undefined;
 }
 
+/** The stream under a Socket of this adapter, to be shown and not used; undefined: the Socket is another adapter's. */
+export function streamOf(socket: Socket): Duplex | undefined {
+  return socket instanceof NodeSocket ? socket.stream : undefined;
+}
+
 /** A NodeSocket that can start TLS. */
 class ConnectedSocket extends NodeSocket {
   readonly #memory: TlsMemory;

@@ -123,6 +123,11 @@ export class NodeSocket implements Socket {
     return this.#bytesWritten;
   }
 
+  /** The stream underneath, which stays this socket's. */
+  get stream(): Duplex {
+    return this.#stream;
+  }
+
   get info(): SocketInfo | undefined {
     return this.#info;
   }

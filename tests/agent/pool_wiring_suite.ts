@@ -3,7 +3,8 @@ import { suite } from "../harness/suite.ts";
 import { type Answer, codeOf, fixture, ok, outcome } from "./memory_origin.ts";
 import { Agent } from "@holdfast/agent";
 import { ConnectionPool } from "../../src/agent/connection_pool.ts";
-import { endpointOf, readAgentOptions } from "../../src/agent/options.ts";
+import { EndpointTable, plainName } from "../../src/agent/endpoint_table.ts";
+import { readAgentOptions } from "../../src/agent/options.ts";
 import { request } from "../../src/agent/request.ts";
 
 const test = suite("Agent's pool");
@@ -260,10 +261,10 @@ test("http: and https: of one host and port do not share connections", async () 
 test("dispatch() with fresh: true never uses a connection that has served", async () => {
   const { clock, network, serve } = fixture();
   serve("a", answerAtOnce);
-  const settings = readAgentOptions({ keepAlive: true, maxSockets: 2 });
+  const settings = { ...readAgentOptions({ keepAlive: true, maxSockets: 2 }), idleTimeout: Infinity };
   const pool = new ConnectionPool(settings, network.connect, clock);
   const target = {
-    endpoint: endpointOf(new URL("http://a/"), settings),
+    endpoint: new EndpointTable().find({ host: "a", port: 80 }, false, plainName),
     host: "a",
     path: "/",
     authorization: undefined,

@@ -311,6 +311,18 @@ export class AgentDestroyedError extends RequestFailure {
   }
 }
 
+/** The agent is closed: it takes no request any more. */
+export class AgentClosedError extends Error {
+  override readonly name: string = "AgentClosedError";
+  /** Always "ERR_AGENT_CLOSED". */
+  readonly code = "ERR_AGENT_CLOSED" as const;
+
+  /** Makes the error. */
+  constructor() {
+    super("The agent is closed");
+  }
+}
+
 /** The pool has no place for a request. */
 export class PoolError extends RequestFailure {
   override readonly name: string = "PoolError";

@@ -125,6 +125,16 @@ export class PoolCore<C, W> {
   }
 
   /**
+   * A lent connection was lost before its waiter could begin, and this one takes its place: the slot and the waiter's turn
+   * stay as they are. False if the slot is not lent any more: the caller then destroys the connection.
+   */
+  reconnected(slot: Slot<C, W>, connection: C): boolean {
+    if (slot.state !== "active") return false;
+    slot.connection = connection;
+    return true;
+  }
+
+  /**
    * An active connection has done its work and could be reused: it goes to a waiter, is parked, or is closed.
    *
    * @param expiresAt when it may no longer be lent, ms

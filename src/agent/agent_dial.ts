@@ -1,0 +1,113 @@
+/**
+ * What a request's options become under an agent's: Node's merging, its servername and its way to call
+ * `createConnection`. Pure but for that call.
+ *
+ * @module
+ */
+
+import type { Duplex } from "node:stream";
+import type { NodeOptions } from "./endpoint_table.ts";
+
+/** The part of an agent that decides how a stream is asked for. */
+export interface DialingAgent {
+  /** The agent's options, which win over a request's. */
+  readonly options: object;
+  /** Connections are to be kept, so that the system is asked to probe them. */
+  readonly keepAlive: boolean;
+  /** Delay of the first probe, ms. */
+  readonly keepAliveMsecs: number;
+}
+
+/** Takes the outcome of a dial; more than one is allowed, the first counts. */
+export type DialAnswer = (error?: unknown, stream?: Duplex) => void;
+
+/** An agent's options with a note of each change: `agent.options.ca = ...` holds from the next request on. */
+export class WatchedOptions {
+  /** What the agent shows as its options. */
+  readonly shown: Record<string, unknown>;
+  /** Grows with each change. */
+  version = 0;
+
+  /** Watches `options`, which are not to be changed by another way. */
+  constructor(options: Record<string, unknown>) {
+    const note = (): void => {
+      this.version++;
+    };
+    this.shown = new Proxy(options, {
+      set(target, name, value): boolean {
+        note();
+        return Reflect.set(target, name, value);
+      },
+      defineProperty(target, name, descriptor): boolean {
+        note();
+        return Reflect.defineProperty(target, name, descriptor);
+      },
+      deleteProperty(target, name): boolean {
+        note();
+        return Reflect.deleteProperty(target, name);
+      },
+    });
+  }
+}
+
+/** A request's options under its agent's, as Node's `addRequest` makes them. */
+export function mergedOptions(agent: DialingAgent, options: object, request: object): NodeOptions {
+  const merged: NodeOptions = { __proto__: null, ...options, ...agent.options };
+  const { socketPath, servername } = merged;
+  if (socketPath) merged["path"] = socketPath;
+  if (!servername && servername !== "") merged["servername"] = servernameOf(merged["host"], request);
+  return merged;
+}
+
+/** {@linkcode mergedOptions} with what Node's `createSocket` adds. */
+export function dialOptions(
+  agent: DialingAgent,
+  name: string,
+  options: object,
+  request: object,
+): NodeOptions {
+  const merged = mergedOptions(agent, options, request);
+  const { timeout } = request as { timeout?: unknown };
+  const ownTimeout = timeout || merged["timeout"];
+  if (ownTimeout) merged["timeout"] = ownTimeout;
+  merged["_agentKey"] = name;
+  merged["encoding"] = null;
+  if (!agent.keepAlive) return merged;
+  merged["keepAlive"] = true;
+  merged["keepAliveInitialDelay"] = agent.keepAliveMsecs;
+  return merged;
+}
+
+/**
+ * Calls a `createConnection`, which answers by returning a stream, by its callback or by a promise of a stream. Throws what
+ * it throws.
+ */
+export function callDial(dial: (answer: DialAnswer) => unknown, answer: DialAnswer): void {
+  const returned = dial(answer);
+  if (returned === undefined || returned === null) return;
+  const { then } = returned as PromiseLike<Duplex>;
+  if (typeof then !== "function") return answer(null, returned as Duplex);
+  (returned as PromiseLike<Duplex | undefined>).then(
+    // A promise of nothing is that of an async method that answers by its callback.
+    (stream) => stream === undefined || stream === null ? undefined : answer(null, stream),
+    (error) => answer(error ?? new Error("createConnection() failed")),
+  );
+}
+
+/** The name that TLS is to verify: the Host header's, else the host; none for an address. Node's `calculateServerName`. */
+function servernameOf(host: unknown, request: object): string {
+  const { getHeader } = request as { getHeader?: (name: string) => unknown };
+  const header = getHeader?.call(request, "host");
+  const name = typeof header === "string" && header !== "" ? hostnameOf(header) : String(host ?? "");
+  return isAddress(name) ? "" : name;
+}
+
+function hostnameOf(header: string): string {
+  if (!header.startsWith("[")) return header.split(":", 1)[0]!;
+  const end = header.indexOf("]");
+  return end === -1 ? header : header.slice(1, end);
+}
+
+function isAddress(name: string): boolean {
+  return name.includes(":") || /^\d{1,3}(\.\d{1,3}){3}$/.test(name);
+}

@@ -1,0 +1,115 @@
+/**
+ * What an agent tells of itself: `agent.stats()` for programs, `agent.snapshot()` for people. Reads the pool; changes
+ * nothing.
+ *
+ * @module
+ */
+
+import type { ConnectionPool } from "./connection_pool.ts";
+import type { NameCounts } from "./pool_stats.ts";
+
+/** One name's part of {@linkcode AgentStats}, or the whole. */
+export interface PoolStatistics {
+  /** Connections being made, now. */
+  readonly connecting: number;
+  /** Connections in use, now. */
+  readonly active: number;
+  /** Parked connections, now. */
+  readonly free: number;
+  /** Connections that are closing and still count, now. */
+  readonly closing: number;
+  /** Requests in the queue, now. */
+  readonly pending: number;
+  /** Connections opened so far. */
+  readonly opened: number;
+  /** Connects that failed or were called off so far. */
+  readonly failed: number;
+  /** Requests that went over a connection that had served before, so far. */
+  readonly reused: number;
+  /** Retries that asked for a new connection so far. */
+  readonly retried: number;
+  /** Connections closed so far, by reason. */
+  readonly closed: Readonly<Record<string, number>>;
+}
+
+/** What `agent.stats()` returns. */
+export interface AgentStats extends PoolStatistics {
+  /** Responses that nobody read until their time was over. */
+  readonly unread: number;
+  /** The same for each name that has been used lately: at most 1,024 that have nothing under way. */
+  readonly names: Readonly<Record<string, PoolStatistics>>;
+}
+
+const NOW = ["connecting", "active", "free", "closing", "pending"] as const;
+
+/** Reads a pool off. */
+export function statsOf(pool: ConnectionPool): AgentStats {
+  const names: Record<string, PoolStatistics> = Object.create(null);
+  const total = { connecting: 0, active: 0, free: 0, closing: 0, pending: 0 };
+  for (const name of new Set([...pool.core.names(), ...pool.stats.names()])) {
+    const now = pool.core.counts(name);
+    for (const what of NOW) total[what] += now[what];
+    names[name] = { ...now, ...soFar(pool.stats.of(name)) };
+  }
+  return { ...total, ...soFar(pool.stats.total()), unread: pool.stats.unread, names };
+}
+
+function soFar({ opened, failed, reused, retried, closed }: NameCounts): Pick<
+  PoolStatistics,
+  "opened" | "failed" | "reused" | "retried" | "closed"
+> {
+  return { opened, failed, reused, retried, closed: { ...closed } };
+}
+
+/** Prints a pool: a line for the agent, one for each name, one for each connection and each of the first who wait. */
+export function snapshotOf(pool: ConnectionPool): string {
+  const { core, settings, clock } = pool;
+  const now = clock.now();
+  const cap = (limit: number): string => limit === Infinity ? "no limit" : `at most ${limit}`;
+  const lines = [
+    `${core.totalSlots} connections (${cap(settings.maxTotalSockets)}; ${
+      cap(settings.maxSockets)
+    } to an origin), ` +
+    `${core.totalPending} requests waiting${pool.isClosed ? ", closed" : ""}`,
+  ];
+  for (const name of core.names()) {
+    const { connecting, active, free, closing, pending } = core.counts(name);
+    lines.push(
+      `  ${
+        shown(name)
+      }: ${connecting} connecting, ${active} active, ${free} free, ${closing} closing, ${pending} waiting`,
+      `    so far: ${countsLine(pool.stats.of(name))}`,
+    );
+    for (const pooled of pool.connections) {
+      if (pooled.slot.name !== name) continue;
+      const { state, reason, expiresAt } = pooled.slot;
+      const until = state === "free" && expiresAt !== Infinity
+        ? `, until ${ms(expiresAt - now)} from now`
+        : "";
+      lines.push(
+        `    ${state}${reason === undefined ? "" : ` (${reason})`}: ` +
+          `${pooled.connection.exchanges} requests in ${ms(now - pooled.dialledAt)}${until}`,
+      );
+    }
+    for (const { queuedAt } of (core.queued(name) ?? []).slice(0, 10)) {
+      lines.push(`    waiting for ${ms(now - queuedAt)}`);
+    }
+  }
+  return lines.join("\n");
+}
+
+function countsLine({ opened, failed, reused, retried, closed }: NameCounts): string {
+  const reasons = Object.entries(closed).map(([reason, count]) => `${count} ${reason}`).join(", ");
+  return `${opened} opened, ${failed} failed, ${reused} reused, ${retried} retried; closed: ${
+    reasons || "none"
+  }`;
+}
+
+/** A name of https holds whole certificates. */
+function shown(name: string): string {
+  return name.length <= 80 ? name : `${name.slice(0, 77)}...`;
+}
+
+function ms(value: number): string {
+  return `${Math.round(value)} ms`;
+}

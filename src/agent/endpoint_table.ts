@@ -1,0 +1,276 @@
+/**
+ * Names and keys: what makes two requests' connections the same. Owns Node's `getName()` strings, the keys of the pool,
+ * and the memory of both. Knows no connection and no pool.
+ *
+ * Strategy: the name is Node's, letter for letter, because programs look it up in `agent.sockets`; it leaves out options
+ * that decide who the peer is, and it holds whole certificates. So the key is another string: the plain name and, for
+ * every option that says who the peer is or what is verified, a number that stands for its value. Both are made once for
+ * a set of options: a request whose options are the same objects and strings finds its endpoint by comparing them.
+ *
+ * @module
+ */
+
+import type { Endpoint } from "./exchange.ts";
+import { checkFamily } from "./options.ts";
+import type { ConnectOptions, TlsOption, TlsOptions } from "../runtime/socket.ts";
+
+/** A request's options under its agent's, as Node's `addRequest` and `createConnection` have them. */
+export type NodeOptions = Record<string, unknown>;
+
+/** An endpoint and the options it was made from. */
+export interface KnownEndpoint extends Endpoint {
+  /** What of a request's options makes the endpoint; `createConnection` is given these. Not to be written into. */
+  readonly options: NodeOptions;
+  /** The connection has to be encrypted. */
+  readonly isSecure: boolean;
+}
+
+/** Endpoints that are remembered; over it all are derived anew. Node keeps as many TLS sessions ten times over. */
+const MAX_ENDPOINTS = 1_024;
+
+/** The names in {@linkcode TlsOptions}; the type makes the list complete. */
+const TLS_NAMES: Readonly<Record<TlsOption, true>> = {
+  ca: true,
+  cert: true,
+  key: true,
+  passphrase: true,
+  pfx: true,
+  servername: true,
+  ALPNProtocols: true,
+  rejectUnauthorized: true,
+  checkServerIdentity: true,
+  minVersion: true,
+  maxVersion: true,
+  ciphers: true,
+  session: true,
+  secureContext: true,
+  crl: true,
+  ecdhCurve: true,
+  sigalgs: true,
+  secureOptions: true,
+  secureProtocol: true,
+  honorCipherOrder: true,
+  dhparam: true,
+  sessionIdContext: true,
+};
+
+/** Says where a connection goes; each is in the plain name or in the key. */
+const PLACE_NAMES = [
+  "host",
+  "port",
+  "localAddress",
+  "family",
+  "socketPath",
+  "localPort",
+  "lookup",
+  "hints",
+] as const;
+
+/** As the places are, of TLS: those of our contract, and what Node's own name holds beside them. */
+const SECURE_NAMES: readonly string[] = [
+  // A session is a hint for the handshake: whoever resumes it is verified as everybody is.
+  ...Object.keys(TLS_NAMES).filter((name) => name !== "session"),
+  "clientCertEngine",
+  "privateKeyIdentifier",
+  "privateKeyEngine",
+];
+
+/** Says how a connection is made, and not where to. */
+const CONNECT_NAMES = [
+  "protocol",
+  "noDelay",
+  "keepAlive",
+  "keepAliveInitialDelay",
+  "autoSelectFamily",
+  "autoSelectFamilyAttemptTimeout",
+  "highWaterMark",
+  "session",
+] as const;
+
+/** In the plain name: not in the numbered part. */
+const NAMED = new Set<string>(PLACE_NAMES.slice(0, 5));
+
+/** Node's `http.Agent.prototype.getName`. */
+export function plainName(options: NodeOptions): string {
+  const { host, port, localAddress, family, socketPath } = options;
+  let name = `${host || "localhost"}:${port || ""}:${localAddress || ""}`;
+  if (family === 4 || family === 6) name += `:${family}`;
+  if (socketPath) name += `:${socketPath}`;
+  return name;
+}
+
+/** Node's `https.Agent.prototype.getName`: `plain` is what the plain one returned. */
+export function secureName(plain: string, options: NodeOptions): string {
+  const { servername, host, rejectUnauthorized, honorCipherOrder, secureOptions, sigalgs } = options;
+  return [
+    plain,
+    options["ca"] || "",
+    options["cert"] || "",
+    options["clientCertEngine"] || "",
+    options["ciphers"] || "",
+    options["key"] || "",
+    options["pfx"] || "",
+    rejectUnauthorized ?? "",
+    servername && servername !== host ? servername : "",
+    options["minVersion"] || "",
+    options["maxVersion"] || "",
+    options["secureProtocol"] || "",
+    options["crl"] || "",
+    honorCipherOrder ?? "",
+    options["ecdhCurve"] || "",
+    options["dhparam"] || "",
+    secureOptions ?? "",
+    options["sessionIdContext"] || "",
+    sigalgs ? JSON.stringify(sigalgs) : "",
+    options["privateKeyIdentifier"] || "",
+    options["privateKeyEngine"] || "",
+  ].join(":");
+}
+
+/** The members of `options` that are {@linkcode TlsOptions}, those that are undefined or null left out. */
+export function tlsOptionsOf(options: NodeOptions): TlsOptions {
+  const tls: Record<string, unknown> = {};
+  for (const name of Object.keys(TLS_NAMES)) {
+    const value = options[name];
+    if (value !== undefined && value !== null) tls[name] = value;
+  }
+  return tls;
+}
+
+/** How a connection is made, in the words of the socket contract. ERR_INVALID_ARG_VALUE for a family that is none. */
+export function connectOptionsOf(options: NodeOptions, isSecure: boolean): ConnectOptions {
+  const { family, socketPath } = options;
+  checkFamily(family);
+  const place = typeof socketPath === "string" && socketPath !== ""
+    ? { path: socketPath, host: options["host"] }
+    : { host: options["host"], port: Number(options["port"]), family };
+  return {
+    ...place,
+    lookup: options["lookup"],
+    hints: options["hints"],
+    localAddress: options["localAddress"],
+    localPort: options["localPort"],
+    noDelay: options["noDelay"],
+    keepAlive: options["keepAlive"] === true ? true : undefined,
+    keepAliveInitialDelayMs: options["keepAlive"] === true ? options["keepAliveInitialDelay"] : undefined,
+    autoSelectFamily: options["autoSelectFamily"],
+    autoSelectFamilyAttemptTimeoutMs: options["autoSelectFamilyAttemptTimeout"],
+    highWaterMark: options["highWaterMark"],
+    tls: isSecure ? tlsOptionsOf(options) : undefined,
+  } as ConnectOptions;
+}
+
+/** Finds the endpoint of a set of options. */
+export class EndpointTable {
+  readonly #endpoints = new Map<string, KnownEndpoint[]>();
+  readonly #ids = new ValueIds();
+  #size = 0;
+
+  /**
+   * The endpoint of `options`: the same object for the same options.
+   *
+   * @param nameOf what `agent.getName()` says of the options; called only for those that are new, unless `isNameLive`
+   */
+  find(
+    options: NodeOptions,
+    isSecure: boolean,
+    nameOf: (options: NodeOptions) => string,
+    isNameLive: boolean = false,
+  ): KnownEndpoint {
+    const place = `${isSecure ? "tls" : "tcp"} ${options["host"]}:${options["port"]}`;
+    const here = this.#endpoints.get(place);
+    const name = isNameLive ? nameOf(options) : undefined;
+    const known = here?.find((one) =>
+      (name === undefined || one.name === name) && isSame(one.options, options, isSecure)
+    );
+    if (known !== undefined) return known;
+    const endpoint = this.#make(options, isSecure, name ?? nameOf(options));
+    if (this.#size === MAX_ENDPOINTS) this.clear();
+    this.#size++;
+    const list = this.#endpoints.get(place);
+    if (list === undefined) this.#endpoints.set(place, [endpoint]);
+    else list.push(endpoint);
+    return endpoint;
+  }
+
+  /** Forgets all; what is in use stays as it is, and equal options get equal keys again. */
+  clear(): void {
+    this.#endpoints.clear();
+    this.#size = 0;
+  }
+
+  #make(options: NodeOptions, isSecure: boolean, name: string): KnownEndpoint {
+    const names = isSecure ? [...PLACE_NAMES, ...SECURE_NAMES] : PLACE_NAMES;
+    const parts = [`${isSecure ? "tls" : "tcp"} ${plainName(options)} ${this.#ids.of(name)}`];
+    for (const option of names) {
+      const value = options[option];
+      if (NAMED.has(option) || value === undefined || value === null) continue;
+      parts.push(`${option}=${this.#ids.of(value)}`);
+    }
+    const kept: NodeOptions = { __proto__: null };
+    for (const option of [...names, ...CONNECT_NAMES]) {
+      if (options[option] !== undefined) kept[option] = options[option];
+    }
+    return {
+      name,
+      key: parts.join(" "),
+      connect: connectOptionsOf(options, isSecure),
+      options: kept,
+      isSecure,
+    };
+  }
+}
+
+function isSame(a: NodeOptions, b: NodeOptions, isSecure: boolean): boolean {
+  for (const name of PLACE_NAMES) if (a[name] !== b[name]) return false;
+  if (isSecure) { for (const name of SECURE_NAMES) if (a[name] !== b[name]) return false; }
+  return true;
+}
+
+/** Values that are told apart; over it they are numbered anew, with numbers not used before. */
+const MAX_VALUES = 4_096;
+
+/**
+ * Numbers for values: equal numbers only for values that mean the same. Text and bytes count by their contents, what is a
+ * function or a native object by its identity. No digest: a collision would lend one peer's connection to another's.
+ */
+class ValueIds {
+  readonly #byContents = new Map<string, number>();
+  readonly #byIdentity = new WeakMap<object, number>();
+  #next = 1;
+
+  of(value: unknown): number {
+    if (typeof value === "function") return this.#ofIdentity(value);
+    if (typeof value !== "object" || value === null) {
+      return this.#ofContents(`${typeof value} ${String(value)}`);
+    }
+    if (value instanceof Uint8Array) return this.#ofContents(`bytes ${latin1(value)}`);
+    if (Array.isArray(value)) return this.#ofContents(`list ${value.map((one) => this.of(one)).join()}`);
+    if (Object.getPrototypeOf(value) !== Object.prototype) return this.#ofIdentity(value);
+    const entries = Object.entries(value).map(([name, one]) => `${name}=${this.of(one)}`);
+    return this.#ofContents(`object ${entries.join()}`);
+  }
+
+  #ofContents(contents: string): number {
+    const known = this.#byContents.get(contents);
+    if (known !== undefined) return known;
+    if (this.#byContents.size === MAX_VALUES) this.#byContents.clear();
+    this.#byContents.set(contents, this.#next);
+    return this.#next++;
+  }
+
+  #ofIdentity(value: object): number {
+    const known = this.#byIdentity.get(value);
+    if (known !== undefined) return known;
+    this.#byIdentity.set(value, this.#next);
+    return this.#next++;
+  }
+}
+
+function latin1(bytes: Uint8Array): string {
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 8_192) {
+    text += String.fromCharCode(...bytes.subarray(at, at + 8_192));
+  }
+  return text;
+}

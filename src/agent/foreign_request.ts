@@ -1,0 +1,190 @@
+/**
+ * The foreign door: a ClientRequest of the runtime's own node:http that is given our Agent. Owns what such a request says
+ * and hears: `addRequest` on the way in, `onSocket` on the way out, 'free' when it is done. Knows no rule of the pool.
+ *
+ * Strategy: such a request wants a stream and nothing else, and it wants it as early as Node gives it, while it is still
+ * connecting. All it says of its end is 'free' or 'close' on the stream; what its response said of keep-alive is read
+ * off the request. One thing it tells nobody: that it was destroyed while it waited (D7). So its `destroy` is listened
+ * to as long as it waits, by a method of its own in front of it, which is taken off again.
+ *
+ * @module
+ */
+
+import type { Duplex } from "node:stream";
+import { parseKeepAlive } from "./core/keep_alive.ts";
+import type { Link } from "./core/linked_list.ts";
+import type { Ticket } from "./core/pool.ts";
+import type { KnownEndpoint } from "./endpoint_table.ts";
+import type { PoolOfWaiters } from "./exchange_waiter.ts";
+import type { PooledConnection, QueueDeadline, Waiter } from "./pooled_connection.ts";
+import { capture, type Context, run } from "../runtime/context.ts";
+
+/** What a ClientRequest of node:http shows its agent. */
+export interface NodeRequest {
+  /** Takes a stream, or the reason why there is none. */
+  onSocket(stream: Duplex | undefined, error?: Error): void;
+  /** Ends the request. */
+  destroy(error?: Error): unknown;
+  /** A header of the request. */
+  getHeader?(name: string): unknown;
+  /** True from `destroy()` on. */
+  readonly destroyed?: boolean;
+  /** Inactivity that the user was promised to hear of, ms. */
+  readonly timeout?: number | undefined;
+  /** The response, once there is one. */
+  readonly res?: { readonly headers?: Readonly<Record<string, unknown>> } | null | undefined;
+  /** Whether the request and its response leave the connection open. */
+  readonly shouldKeepAlive?: boolean;
+  /** Whether the connection had served before. */
+  reusedSocket?: boolean;
+}
+
+/** What an agent says of the streams it hands out. */
+export interface ForeignSettings {
+  /** Inactivity after which a stream emits 'timeout', ms; undefined: none. */
+  readonly timeout: number | undefined;
+  /** Taken off the server's hint, ms. */
+  readonly agentKeepAliveTimeoutBuffer: number;
+}
+
+/** A stream that a user gives to the agent by emitting 'free' with it: it is parked, or destroyed where there is no place. */
+export class AdoptedStream implements Waiter {
+  readonly endpoint: KnownEndpoint;
+  readonly request: object = {};
+  readonly usesStream = true;
+  readonly stream: Duplex;
+  ticket: Ticket<PooledConnection, Waiter> | undefined;
+  deadline: Link<QueueDeadline> | undefined;
+  pooled: PooledConnection | undefined;
+
+  /** A stream that the pool does not know yet. */
+  constructor(stream: Duplex, endpoint: KnownEndpoint) {
+    this.stream = stream;
+    this.endpoint = endpoint;
+  }
+
+  onConnecting(): void {}
+
+  start(pooled: PooledConnection): void {
+    queueMicrotask(() => pooled.takeBack(Infinity));
+  }
+
+  fail(): void {
+    this.stream.destroy();
+  }
+}
+
+/** See the file's comment. */
+export class ForeignRequest implements Waiter {
+  readonly endpoint: KnownEndpoint;
+  readonly request: NodeRequest;
+  readonly usesStream = true;
+  ticket: Ticket<PooledConnection, Waiter> | undefined;
+  deadline: Link<QueueDeadline> | undefined;
+  pooled: PooledConnection | undefined;
+  readonly #pool: PoolOfWaiters;
+  readonly #settings: ForeignSettings;
+  readonly context: Context;
+  #isSettled = false;
+  /** What stands in front of the request's `destroy`. */
+  #watcher: unknown;
+
+  /** A request that has not asked yet. */
+  constructor(pool: PoolOfWaiters, request: NodeRequest, endpoint: KnownEndpoint, settings: ForeignSettings) {
+    this.#pool = pool;
+    this.request = request;
+    this.endpoint = endpoint;
+    this.#settings = settings;
+    this.context = capture();
+  }
+
+  /** Watches for a destroy() as long as there is no stream that could tell of it. */
+  watch(): void {
+    if (this.#isSettled) return;
+    const { request } = this;
+    const value = (error?: Error): unknown => {
+      this.#unwatch();
+      const result = request.destroy(error);
+      this.#giveUp();
+      return result;
+    };
+    this.#watcher = value;
+    Object.defineProperty(request, "destroy", {
+      configurable: true,
+      enumerable: false,
+      writable: true,
+      value,
+    });
+  }
+
+  onConnecting(): void {}
+
+  start(pooled: PooledConnection): void {
+    this.pooled = pooled;
+    const isReused = pooled.connection.exchanges > 0 && pooled.borrower !== this;
+    const stream = pooled.lend(this);
+    // The peer ended in this very moment: another connection, for nothing was sent.
+    if (stream === undefined) return this.#pool.askAgain(this);
+    this.#settle();
+    if (isReused) this.request.reusedSocket = true;
+    run(this.context, this.#deliver, this, stream);
+  }
+
+  /** The stream is free: the connection goes back to the pool, or is closed where its head says so. */
+  giveBack(stream: Duplex): void {
+    if (stream.destroyed || !stream.writable) return void stream.destroy();
+    const { request } = this;
+    const { timeout, max } = parseKeepAlive(String(request.res?.headers?.["keep-alive"] ?? ""));
+    const idleMs = timeout === undefined
+      ? Infinity
+      : timeout * 1000 - this.#settings.agentKeepAliveTimeoutBuffer;
+    if (idleMs <= 0 || max === 0 || request.shouldKeepAlive === false) return void stream.destroy();
+    // The idle timer is the pool's, and the next request's own is set when it begins (D6).
+    setStreamTimeout(stream, 0);
+    this.pooled!.takeBack(idleMs);
+  }
+
+  fail(error: Error | undefined): void {
+    if (this.#isSettled) return;
+    this.#settle();
+    run(this.context, (reason: Error | undefined) => this.request.onSocket(undefined, reason), this, error);
+  }
+
+  /** The user has destroyed it: out of the queue, or the dial is called off. */
+  #giveUp(): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    const { pooled, request } = this;
+    if (pooled === undefined) this.#pool.cancel(this);
+    else pooled.abort(this, new Error("The request was destroyed"), false);
+    // Without an error of ours: it says its own.
+    request.onSocket(undefined);
+    this.#pool.drain();
+  }
+
+  #deliver(stream: Duplex): void {
+    const { request } = this;
+    request.onSocket(stream);
+    const { timeout } = this.#settings;
+    setStreamTimeout(stream, request.timeout ?? timeout ?? 0);
+  }
+
+  #settle(): void {
+    this.#isSettled = true;
+    this.#unwatch();
+  }
+
+  #unwatch(): void {
+    const { request } = this;
+    // Somebody else may stand in front of ours by now.
+    if (this.#watcher !== undefined && request.destroy === this.#watcher) {
+      Reflect.deleteProperty(request, "destroy");
+    }
+    this.#watcher = undefined;
+  }
+}
+
+function setStreamTimeout(stream: Duplex, timeoutMs: number): void {
+  const socket = stream as { timeout?: number | undefined; setTimeout?: (ms: number) => void };
+  if ((socket.timeout ?? 0) !== timeoutMs) socket.setTimeout?.(timeoutMs);
+}

@@ -1,0 +1,75 @@
+/**
+ * What has happened in a pool: counts by name, for `agent.stats()`. Owns the counts; everything that can be read off the
+ * pool's present state is not kept here.
+ *
+ * @module
+ */
+
+/** Names whose counts are kept one by one; those of a name that has been forgotten are summed up under `others`. */
+const MAX_NAMES = 1_024;
+
+/** Counts since the agent was made, for one name. */
+export class NameCounts {
+  /** Connections that were opened. */
+  opened = 0;
+  /** Dials that failed or were called off. */
+  failed = 0;
+  /** Requests that were given a connection that had served before. */
+  reused = 0;
+  /** Dispatches that asked for a new connection because an earlier one had failed. */
+  retried = 0;
+  /** Connections that have closed, by reason. */
+  readonly closed: Record<string, number> = {};
+
+  /** Counts a close. */
+  close(reason: string): void {
+    this.closed[reason] = (this.closed[reason] ?? 0) + 1;
+  }
+
+  /** Adds another's counts to these. */
+  add(other: NameCounts): void {
+    this.opened += other.opened;
+    this.failed += other.failed;
+    this.reused += other.reused;
+    this.retried += other.retried;
+    for (const [reason, count] of Object.entries(other.closed)) {
+      this.closed[reason] = (this.closed[reason] ?? 0) + count;
+    }
+  }
+}
+
+/** Counts by name. */
+export class PoolStats {
+  readonly #names = new Map<string, NameCounts>();
+  /** Responses that nobody read until their time was over. */
+  unread = 0;
+  /** What the names that are not kept any more add up to. */
+  readonly others: NameCounts = new NameCounts();
+
+  /** The counts of a name, made if there are none. */
+  of(name: string): NameCounts {
+    const known = this.#names.get(name);
+    if (known !== undefined) return known;
+    if (this.#names.size === MAX_NAMES) {
+      const [oldest, counts] = this.#names.entries().next().value!;
+      this.others.add(counts);
+      this.#names.delete(oldest);
+    }
+    const counts = new NameCounts();
+    this.#names.set(name, counts);
+    return counts;
+  }
+
+  /** Names that have counts. */
+  names(): IterableIterator<string> {
+    return this.#names.keys();
+  }
+
+  /** The sum over all names. */
+  total(): NameCounts {
+    const total = new NameCounts();
+    total.add(this.others);
+    for (const counts of this.#names.values()) total.add(counts);
+    return total;
+  }
+}

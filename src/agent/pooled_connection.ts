@@ -1,0 +1,517 @@
+/**
+ * A slot's connection and what the pool has to do about it: dial, lend, take back, park, close. Owns the connection's
+ * stream, its age and its use; decides nothing that `core/pool.ts` decides.
+ *
+ * Strategy: one object for both kinds of users. An exchange of ours runs on a Connection, bytes against bytes; a request of
+ * the runtime's own node:http is lent the stream and gives it back by 'free'. In between, both are the same: an open
+ * connection under the eyes of `connection.ts`, which anything unexpected closes.
+ *
+ * @module
+ */
+
+import type { Duplex } from "node:stream";
+import { Connection, type ConnectionOwner, type SpentReason } from "./connection.ts";
+import { ArgumentTypeError, ConnectionClosedError, TimeoutError } from "./core/errors.ts";
+import type { KeepAliveVerdict } from "./core/keep_alive.ts";
+import type { Link } from "./core/linked_list.ts";
+import type { PoolCore, Slot, Ticket } from "./core/pool.ts";
+import type { KnownEndpoint } from "./endpoint_table.ts";
+import type { PoolStats } from "./pool_stats.ts";
+import type { QuietGate } from "./quiet_gate.ts";
+import { duplexOf } from "./socket_stream.ts";
+import type { Clock, Timer } from "../clock.ts";
+import type { Context } from "../runtime/context.ts";
+import { fromDuplex, openingEvent, streamOf } from "../runtime/mod.ts";
+import type { Socket } from "../runtime/socket.ts";
+
+/** How long a closed connection waits for its peer's FIN, ms; then its slot comes back all the same. */
+const CLOSE_TIMEOUT_MS = 1_000;
+
+/** A slot of the pool. */
+export type PoolSlot = Slot<PooledConnection, Waiter>;
+
+/** Somebody who wants a connection. */
+export interface Waiter {
+  /** Where to. */
+  readonly endpoint: KnownEndpoint;
+  /** What Node's methods and views are given as the request. */
+  readonly request: object;
+  /** The asynchronous context in which it was asked for, where that is known. */
+  readonly context?: Context | undefined;
+  /** It uses the stream and not the Connection. */
+  readonly usesStream: boolean;
+  /** Its place in the queue, if it had to queue. */
+  ticket: Ticket<PooledConnection, Waiter> | undefined;
+  /** When it has waited long enough, if there is such a time. */
+  deadline: Link<QueueDeadline> | undefined;
+  /** Its connection, from the decision to connect on. */
+  pooled: PooledConnection | undefined;
+  /** A connection is being made for it. */
+  onConnecting(socket: Socket): void;
+  /** Begins: on a connection that is open and quiet or, with `usesStream`, has a stream. */
+  start(pooled: PooledConnection): void;
+  /** Ends before it has begun. At most the first call counts. */
+  fail(error: Error): void;
+}
+
+/** The end of a waiter's time in the queue. */
+export interface QueueDeadline {
+  /** Who waits. */
+  readonly waiter: Waiter;
+  /** Until when, ms. */
+  readonly at: number;
+  /** For how long, ms. */
+  readonly timeoutMs: number;
+}
+
+/** What of a pool its connections use. */
+export interface PoolOfConnections {
+  /** The rules. */
+  readonly core: PoolCore<PooledConnection, Waiter>;
+  /** The time. */
+  readonly clock: Clock;
+  /** Who is quiet. */
+  readonly quiet: QuietGate;
+  /** What has happened so far. */
+  readonly stats: PoolStats;
+  /** What the user asked for. */
+  readonly settings: ConnectionSettings;
+  /** Node's methods, as they are now. */
+  readonly hooks: ConnectionHooks;
+  /** Carries out what the core has decided. */
+  drain(): void;
+  /** The connection is gone, or somebody else's: its slot comes back. */
+  forget(pooled: PooledConnection): void;
+  /** Dials anew in the slot of a connection that was lost before its waiter could begin. */
+  redial(slot: PoolSlot): void;
+}
+
+/** What an agent says of each of its connections; read when it is needed, so that it may change. */
+export interface ConnectionSettings {
+  /** Connections are parked. */
+  readonly keepAlive: boolean;
+  /** Delay of the first TCP keep-alive probe of a parked connection, ms. */
+  readonly keepAliveMsecs: number;
+  /** Taken off the server's hint, ms. */
+  readonly agentKeepAliveTimeoutBuffer: number;
+  /** Longest time from the dial until the connection is open, ms; Infinity: none. */
+  readonly connectTimeout: number;
+  /** Longest time parked, ms, where the server does not hint at less; Infinity: none. */
+  readonly idleTimeout: number;
+  /** How long connections take new requests, ms; each up to a tenth less, so that not all end at once. Infinity: no bound. */
+  readonly maxLifetime: number;
+  /** Most requests on one connection; Infinity: no bound. */
+  readonly maxRequestsPerSocket: number;
+}
+
+/** The methods of an agent that decide about connections; streams are made only where somebody looks at them. */
+export interface ConnectionHooks {
+  /** `keepSocketAlive()`; undefined: nobody has replaced Node's. */
+  readonly keepSocketAlive: ((stream: Duplex) => unknown) | undefined;
+  /** `reuseSocket()`; undefined: nobody has replaced Node's. */
+  readonly reuseSocket: ((stream: Duplex, request: object) => void) | undefined;
+  /** Somebody wants to see each stream as soon as there is one. */
+  readonly isStreamWatched: boolean;
+  /** Somebody listens for the agent's 'free'. */
+  readonly isFreeWatched: boolean;
+  /** A stream has come into being that users may see. */
+  onStream(stream: Duplex, pooled: PooledConnection): void;
+  /** The stream's borrower, or a user, says that it is free; or a connection of ours is, and somebody listens. */
+  onFree(stream: Duplex, endpoint: KnownEndpoint): void;
+  /** A stream has closed or has been taken out of the agent. */
+  onRemove(stream: Duplex, endpoint: KnownEndpoint): void;
+}
+
+/** See the file's comment. */
+export class PooledConnection implements ConnectionOwner {
+  readonly slot: PoolSlot;
+  readonly endpoint: KnownEndpoint;
+  readonly connection: Connection;
+  /** When it was dialled, ms. */
+  readonly dialledAt: number;
+  readonly #pool: PoolOfConnections;
+  readonly #diesAt: number;
+  #phase: "dialling" | "open" | "gone" = "dialling";
+  /** Whom it is dialled for. */
+  readonly #dialler: Waiter;
+  #stream: Duplex | undefined;
+  #hasSocket = false;
+  #isAnswered = false;
+  #connectTimer: Timer | undefined;
+  #closeTimer: Timer | undefined;
+  #idleTurn = 0;
+  #isParked = false;
+  #isKeepAliveSet = false;
+  /** Lent as a stream to this waiter. */
+  #borrower: Waiter | undefined;
+  /** Waits for the connection to be quiet. */
+  #next: Waiter | undefined;
+
+  /** A connection that is about to be dialled for its slot's waiter. */
+  constructor(pool: PoolOfConnections, slot: PoolSlot) {
+    const { settings, clock } = pool;
+    this.#pool = pool;
+    this.slot = slot;
+    this.#dialler = slot.waiter!;
+    this.endpoint = this.#dialler.endpoint;
+    this.dialledAt = clock.now();
+    this.#diesAt = this.dialledAt + settings.maxLifetime * (1 - Math.random() / 10);
+    this.connection = new Connection(this, settings.agentKeepAliveTimeoutBuffer);
+    const { connectTimeout } = settings;
+    if (connectTimeout === Infinity) return;
+    const onTimeout = (): void => this.fail(new TimeoutError("connect", connectTimeout));
+    // A user's createConnection may hold nothing that holds the process.
+    this.#connectTimer = clock.after(connectTimeout, onTimeout, { ref: true });
+  }
+
+  /** Dials by an adapter. */
+  dial(connect: (connection: Connection) => Socket): void {
+    this.#isAnswered = true;
+    this.#attach(connect(this.connection));
+  }
+
+  /** The answer of a createConnection: the first counts, a later stream is destroyed. */
+  answer(error: unknown, stream: Duplex | undefined): void {
+    if (this.#isAnswered || this.#phase !== "dialling") {
+      if (stream !== this.#stream) discard(stream);
+      return;
+    }
+    this.#isAnswered = true;
+    const refusal = refusalOf(error, stream, this.endpoint.isSecure);
+    if (refusal !== undefined) {
+      discard(stream);
+      return this.failDial(refusal);
+    }
+    this.#setStream(stream!);
+    if (this.#dialler.usesStream) this.#lendNew(stream!);
+    else {
+      this.#attach(fromDuplex(stream!, this.connection));
+      // A stream of ours that is open already gives its socket back, which does not say so again.
+      if (!this.connection.socket.connecting) queueMicrotask(() => this.connection.onOpen());
+    }
+  }
+
+  /** The dial has failed before there was a socket. Told later: nobody is told inside dispatch(). */
+  failDial(error: Error): void {
+    this.#leave(errorReason(error));
+    queueMicrotask(() => this.#dialler.fail(error));
+  }
+
+  /** The stream as users see it, and made when they first look; undefined: there is none yet. */
+  get stream(): Duplex | undefined {
+    if (this.#stream === undefined && this.#hasSocket) {
+      const { socket } = this.connection;
+      this.#setStream(streamOf(socket) ?? shownStream(socket, this.#pool.clock));
+      this.connection.stayPaused();
+    }
+    return this.#stream;
+  }
+
+  /** Who has the stream. */
+  get borrower(): Waiter | undefined {
+    return this.#borrower;
+  }
+
+  /** Serves a waiter over an open connection, once it is known to be quiet. */
+  serve(waiter: Waiter): void {
+    if (this.#isParked) this.#unpark(waiter);
+    this.#next = waiter;
+    this.#pool.quiet.pass(this.#idleTurn, () => {
+      if (this.#next !== waiter) return;
+      this.#next = undefined;
+      this.#pool.stats.of(this.slot.name).reused++;
+      waiter.start(this);
+    });
+  }
+
+  /** Gives the stream to a waiter that uses streams; undefined: there is none, and the connection closes. */
+  lend(waiter: Waiter): Duplex | undefined {
+    if (this.#borrower === waiter) return this.#stream;
+    const stream = lent(this.connection.socket, this.#pool.clock);
+    if (stream === undefined) {
+      this.connection.destroy();
+      return undefined;
+    }
+    this.#setStream(stream);
+    this.connection.lend();
+    this.#borrower = waiter;
+    this.#listen();
+    return this.#stream;
+  }
+
+  /** The borrower of the stream is done with it: it may serve another, for `idleMs` at most. */
+  takeBack(idleMs: number): void {
+    const stream = this.#stream!;
+    const event = openingEvent(stream);
+    if (this.#phase === "dialling" && event !== undefined) {
+      return void stream.once(event, () => this.takeBack(idleMs));
+    }
+    if (this.#phase === "dialling") this.#opened();
+    if (this.#phase === "gone") return;
+    this.#borrower = undefined;
+    this.#hasSocket = true;
+    this.connection.takeBack(fromDuplex(stream, this.connection));
+    this.#release(idleMs);
+  }
+
+  /** `waiter` gives up, which ends its connection if that is dialled for it or carries it. */
+  abort(waiter: Waiter, error: Error, isCarried: boolean): void {
+    if (this.#next === waiter) {
+      this.#next = undefined;
+      this.#release(this.#pool.settings.idleTimeout);
+      this.#pool.drain();
+      waiter.fail(error);
+    } else if (this.#phase === "dialling" && this.#dialler === waiter) {
+      this.destroy();
+      waiter.fail(error);
+    } else if (isCarried) {
+      this.connection.abort(error);
+    }
+  }
+
+  /** Closes at once; whoever uses it fails with `error`. */
+  fail(error: Error): void {
+    const waiter = this.#phase === "dialling" ? this.#dialler : this.#next;
+    this.#next = undefined;
+    this.slot.reason ??= errorReason(error);
+    if (this.#hasSocket && this.#borrower === undefined) this.connection.abort(error);
+    else if (this.#borrower !== undefined) {
+      this.#stream!.destroy(error instanceof TimeoutError ? error : undefined);
+    } else this.destroy();
+    if (this.#borrower === undefined) waiter?.fail(error);
+  }
+
+  /** Closes at once. */
+  destroy(): void {
+    if (this.#borrower !== undefined) this.#stream!.destroy();
+    else if (this.#hasSocket) this.connection.destroy();
+    else this.#leave("aborted");
+  }
+
+  /** Closes, and lets the peer answer with its FIN: only then does its server count one less. */
+  end(isAwaited: boolean): void {
+    if (!this.#hasSocket || this.#borrower !== undefined) return this.destroy();
+    this.connection.end();
+    this.#closeTimer ??= this.#pool.clock.after(CLOSE_TIMEOUT_MS, () => this.connection.destroy(), {
+      ref: isAwaited,
+    });
+  }
+
+  /** The stream is its user's for good. */
+  detach(): void {
+    this.#stopListening();
+    this.#leave("detached");
+  }
+
+  onConnectionOpen(connection: Connection): void {
+    if (!this.#opened()) return connection.destroy();
+    this.#dialler.start(this);
+  }
+
+  onConnectionIdle(_connection: Connection, verdict: KeepAliveVerdict): void {
+    this.#release(verdict.idleTimeoutMs ?? Infinity);
+  }
+
+  onConnectionSpent(connection: Connection, reason: SpentReason): void {
+    // Lost while it was to prove quiet: its slot is dialled anew once the socket is gone.
+    if (this.#next !== undefined) return;
+    this.#pool.core.close(this.slot, reason);
+    // The rest of an upload whose answer is here already: nobody wants it sent.
+    if (reason === "request-unfinished") connection.destroy();
+    this.#pool.drain();
+  }
+
+  onConnectionDetached(): void {
+    this.detach();
+  }
+
+  onConnectionClosed(_connection: Connection, error: Error | undefined): void {
+    this.#closed(error);
+  }
+
+  #attach(socket: Socket): void {
+    this.connection.attach(socket);
+    this.#hasSocket = true;
+    this.#dialler.onConnecting(socket);
+    if (this.#pool.hooks.isStreamWatched) void this.stream;
+  }
+
+  /** Node's order: the request has its stream at once, and hears of the connect itself. */
+  #lendNew(stream: Duplex): void {
+    this.connection.lend();
+    this.#borrower = this.#dialler;
+    this.#listen();
+    const event = openingEvent(stream);
+    const open = (): void => {
+      if (this.#phase === "dialling" && !this.#opened()) stream.destroy();
+    };
+    if (event === undefined) open();
+    else stream.once(event, open);
+    this.#dialler.start(this);
+  }
+
+  #opened(): boolean {
+    const { core, stats } = this.#pool;
+    const isRedial = this.slot.state === "active";
+    if (!(isRedial ? core.reconnected(this.slot, this) : core.connected(this.slot, this))) return false;
+    this.#phase = "open";
+    this.#connectTimer?.cancel();
+    stats.of(this.slot.name).opened++;
+    return true;
+  }
+
+  /** The connection has become idle. */
+  #release(idleMs: number): void {
+    const { core, clock, settings, hooks, quiet } = this.#pool;
+    const now = clock.now();
+    this.#idleTurn = quiet.enter();
+    if (this.connection.exchanges >= settings.maxRequestsPerSocket) core.close(this.slot, "max-requests");
+    else if (now >= this.#diesAt) core.close(this.slot, "max-lifetime");
+    else {
+      const expiresAt = Math.min(now + Math.min(idleMs, settings.idleTimeout), this.#diesAt);
+      if (core.release(this.slot, now, expiresAt, settings.keepAlive) === "parked") this.#park();
+    }
+    this.#pool.drain();
+    const stream = hooks.isFreeWatched ? this.stream : undefined;
+    if (stream !== undefined) hooks.onFree(stream, this.endpoint);
+  }
+
+  #park(): void {
+    this.#isParked = true;
+    const { hooks, settings, core } = this.#pool;
+    const { keepSocketAlive } = hooks;
+    const stream = keepSocketAlive === undefined ? undefined : this.stream;
+    if (stream !== undefined) {
+      if (!keepSocketAlive!(stream)) core.close(this.slot, "not-kept");
+      return;
+    }
+    const { socket } = this.connection;
+    if (!this.#isKeepAliveSet) socket.setKeepAlive?.(true, settings.keepAliveMsecs);
+    this.#isKeepAliveSet = true;
+    socket.unref?.();
+  }
+
+  #unpark(waiter: Waiter): void {
+    this.#isParked = false;
+    const { reuseSocket } = this.#pool.hooks;
+    const stream = reuseSocket === undefined ? undefined : this.stream;
+    if (stream === undefined) this.connection.socket.ref?.();
+    else reuseSocket!(stream, waiter.request);
+  }
+
+  #closed(error: Error | undefined): void {
+    if (this.#phase === "gone") return;
+    const wasDialling = this.#phase === "dialling";
+    const next = this.#next;
+    this.#next = undefined;
+    if (next !== undefined) {
+      this.#end("peer-closed");
+      return this.#pool.redial(this.slot);
+    }
+    this.#leave(error === undefined ? "closed" : errorReason(error));
+    // Who has the stream hears of it there.
+    if (wasDialling && !this.#dialler.usesStream) {
+      this.#dialler.fail(error ?? new ConnectionClosedError("The connection closed before it was open"));
+    }
+  }
+
+  /** The slot comes back. */
+  #leave(reason: string): void {
+    if (this.#phase === "gone") return;
+    this.#end(this.slot.reason ?? reason);
+    this.#pool.forget(this);
+    this.#pool.drain();
+  }
+
+  #end(reason: string): void {
+    const wasOpen = this.#phase === "open";
+    this.#phase = "gone";
+    this.#connectTimer?.cancel();
+    this.#closeTimer?.cancel();
+    const stats = this.#pool.stats.of(this.slot.name);
+    if (wasOpen) stats.close(reason);
+    else stats.failed++;
+    if (this.#stream !== undefined) this.#pool.hooks.onRemove(this.#stream, this.endpoint);
+  }
+
+  #setStream(stream: Duplex): void {
+    if (this.#stream === stream) return;
+    this.#stream = stream;
+    this.#pool.hooks.onStream(stream, this);
+  }
+
+  // Node's agent understands these four on every stream of its own.
+
+  #listen(): void {
+    const stream = this.#stream!;
+    if (stream.listeners("free").includes(this.#onStreamFree)) return;
+    stream.on("free", this.#onStreamFree);
+    stream.on("close", this.#onStreamClose);
+    stream.on("timeout", this.#onStreamTimeout);
+    stream.on("agentRemove", this.#onStreamRemove);
+    // The request has listeners of its own; between two requests, and before the first is told, there are none.
+    stream.on("error", ignore);
+  }
+
+  #stopListening(): void {
+    this.#stream?.off("free", this.#onStreamFree);
+    this.#stream?.off("close", this.#onStreamClose);
+    this.#stream?.off("timeout", this.#onStreamTimeout);
+    this.#stream?.off("agentRemove", this.#onStreamRemove);
+    this.#stream?.off("error", ignore);
+  }
+
+  readonly #onStreamFree = (): void => this.#pool.hooks.onFree(this.#stream!, this.endpoint);
+
+  readonly #onStreamClose = (): void => this.#closed(undefined);
+
+  readonly #onStreamTimeout = (): void => {
+    if (this.slot.state !== "free") return;
+    this.#pool.core.close(this.slot, "expired");
+    this.#pool.drain();
+  };
+
+  readonly #onStreamRemove = (): void => this.detach();
+}
+
+function refusalOf(error: unknown, stream: Duplex | undefined, isSecure: boolean): Error | undefined {
+  if (error !== undefined && error !== null) return error instanceof Error ? error : new Error(String(error));
+  if (stream === undefined || stream === null) {
+    return new ConnectionClosedError("createConnection() gave neither a stream nor an error");
+  }
+  if (!isSecure || (stream as { encrypted?: boolean }).encrypted === true) return undefined;
+  return new ArgumentTypeError(
+    "ERR_TLS_REQUIRED",
+    "Cannot send an https request over a stream that is not encrypted",
+  );
+}
+
+/** A stream that stands for a socket while its events go where they went before. */
+function shownStream(socket: Socket, clock: Clock): Duplex {
+  const { handler } = socket;
+  const stream = duplexOf(socket, clock);
+  fromDuplex(stream, handler);
+  return stream;
+}
+
+function lent(socket: Socket, clock: Clock): Duplex | undefined {
+  try {
+    return duplexOf(socket, clock);
+  } catch {
+    // The peer has ended in this very moment, which is told next: nobody can use it any more.
+    return undefined;
+  }
+}
+
+/** A stream that nobody wants, whose errors nobody hears. */
+function discard(stream: Duplex | undefined): void {
+  stream?.on("error", ignore);
+  stream?.destroy();
+}
+
+function ignore(): void {}
+
+function errorReason(error: Error): string {
+  const { code } = error as { code?: unknown };
+  return typeof code === "string" ? code : error.name;
+}

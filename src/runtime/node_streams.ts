@@ -1,0 +1,89 @@
+/**
+ * Node's own two ways to make a stream, as the default bodies of an agent's `createConnection`.
+ *
+ * Owns the reading of the signatures of `net.createConnection` and `https.Agent`'s, and nothing of what the options mean:
+ * they go to node:net and node:tls as they are. Must not know a pool or a request.
+ *
+ * Strategy: real net.Sockets on every runtime that has node:net, so that what users do with one works. They become
+ * Sockets of the contract by `fromDuplex`. No TLS session is resumed here: on Node the host name would not be verified
+ * again (RUNTIMES.md, trap 13).
+ *
+ * @module
+ */
+
+import * as net from "node:net";
+import * as tls from "node:tls";
+
+/** Called once: with the stream when it is connected, or with why it is not. */
+export type StreamCallback = (error: Error | null, stream?: net.Socket) => void;
+
+/**
+ * Node's `net.createConnection`: `(options[, callback])`, `(port[, host][, callback])`, `(path[, callback])`.
+ *
+ * Differs from Node: the callback is called with an error, too, as the agent's documentation has it.
+ */
+export function connect(...args: unknown[]): net.Socket {
+  const stream = net.connect(netOptions(args));
+  return calledBack(stream, "connect", callbackOf(args));
+}
+
+/**
+ * `https.Agent`'s createConnection: `(options[, callback])`, `(port[, host][, options][, callback])`.
+ *
+ * Differs from Node: as {@linkcode connect}; the callback waits for the end of the handshake.
+ */
+export function connectTls(...args: unknown[]): tls.TLSSocket {
+  const stream = tls.connect(tlsOptions(args));
+  return calledBack(stream, "secureConnect", callbackOf(args));
+}
+
+/** The event after which a stream can carry a request; undefined: it can already. */
+export function openingEvent(stream: object): "connect" | "secureConnect" | undefined {
+  const { encrypted, secureConnecting, connecting } = stream as Partial<tls.TLSSocket> & {
+    secureConnecting?: boolean;
+  };
+  if (encrypted === true && secureConnecting === true) return "secureConnect";
+  return connecting === true ? "connect" : undefined;
+}
+
+function calledBack<Stream extends net.Socket>(
+  stream: Stream,
+  event: "connect" | "secureConnect",
+  callback: StreamCallback | undefined,
+): Stream {
+  if (callback === undefined) return stream;
+  const succeed = (): void => {
+    stream.off("error", fail);
+    callback(null, stream);
+  };
+  const fail = (error: Error): void => {
+    stream.off(event, succeed);
+    callback(error);
+  };
+  stream.once(event, succeed);
+  stream.once("error", fail);
+  return stream;
+}
+
+function callbackOf(args: readonly unknown[]): StreamCallback | undefined {
+  const last = args.at(-1);
+  return typeof last === "function" ? last as StreamCallback : undefined;
+}
+
+function netOptions([first, second]: readonly unknown[]): net.NetConnectOpts {
+  if (typeof first === "object" && first !== null) return first as net.NetConnectOpts;
+  // A string that is no number is a path, as in Node.
+  if (typeof first === "string" && !/^\d+$/.test(first)) return { path: first };
+  const host = typeof second === "string" ? { host: second } : {};
+  return { port: Number(first), ...host };
+}
+
+function tlsOptions(args: readonly unknown[]): tls.ConnectionOptions {
+  const options = args.find((one) => typeof one === "object" && one !== null) as tls.ConnectionOptions;
+  if (options === args[0]) return options;
+  return {
+    ...options,
+    ...typeof args[0] === "number" ? { port: args[0] } : {},
+    ...typeof args[1] === "string" ? { host: args[1] } : {},
+  };
+}
