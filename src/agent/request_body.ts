@@ -278,8 +278,14 @@ class IteratorSource implements ByteSource {
   }
 }
 
+/** An iterator's step, or a reader's. */
+interface Step {
+  readonly done?: boolean | undefined;
+  readonly value?: unknown;
+}
+
 async function pulled(
-  next: IteratorResult<unknown> | Promise<IteratorResult<unknown>>,
+  next: Step | Promise<Step>,
 ): Promise<Uint8Array | undefined> {
   try {
     const { done, value } = await next;
