@@ -22,6 +22,7 @@ import {
   lookupNode,
   nodeCapabilities,
   type NodeConnect,
+  streamOf as nodeStreamOf,
 } from "./node.ts";
 import {
   type Capabilities,
@@ -34,7 +35,6 @@ import {
 export { bindDuplex, fromDuplex } from "./node.ts";
 export { fromStreams, type StreamPair } from "./web_streams.ts";
 
-export { bindDuplex, fromDuplex, lendDuplex, streamOf } from "./node.ts";
 export { connect as connectStream, connectTls as connectTlsStream, openingEvent } from "./node_streams.ts";
 export type { StreamCallback } from "./node_streams.ts";
 
@@ -89,6 +89,11 @@ let found: readonly Adapter[] | undefined;
 /** The adapter that a connect with these options goes to; throws TypeError ERR_UNSUPPORTED_OPTION if none honours them. */
 export function adapterFor(options: ConnectOptions): Adapter {
   return route(adapters(), options);
+}
+
+/** The stream under a Socket of node:net or node:tls, to be shown and not used; undefined: it is another adapter's. */
+export function streamOf(socket: Socket): ReturnType<typeof nodeStreamOf> {
+  return nodeStreamOf(dialledSocket(socket));
 }
 
 /**
