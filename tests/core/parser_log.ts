@@ -51,11 +51,16 @@ export class LogSink implements ResponseSink {
   readonly lines: string[] = [];
   #body = "";
   isComplete = false;
+  /** The final response's head. */
+  head: ResponseHead | undefined;
+  framing: BodyFraming | undefined;
 
   onInformational(head: ResponseHead): void {
     this.lines.push(...headLines("informational", head));
   }
   onHead(head: ResponseHead, framing: BodyFraming): void {
+    this.head = head;
+    this.framing = framing;
     this.lines.push(...headLines("head", head));
     this.lines.push(
       framing.kind === "length" ? `framing length ${framing.length}` : `framing ${framing.kind}`,

@@ -6,7 +6,7 @@ import type { Leniency } from "../../src/agent/core/head_scanner.ts";
 import { ALL_LENIENT } from "../../src/agent/core/response_parser.ts";
 import { readFixtures } from "../core/fixtures.ts";
 import { parserLog, type RunOptions, show } from "../core/parser_log.ts";
-import { compare, LlhttpReader } from "./codec_compare.ts";
+import { compare, compareKeepAlive, LlhttpReader } from "./codec_compare.ts";
 
 const METHODS = ["GET", "GET", "GET", "HEAD", "CONNECT", "POST"];
 const TOKENS = [
@@ -46,6 +46,10 @@ const TOKENS = [
   "Transfer-Encoding: gzip, chunked\r\n",
   "chunked",
   "Connection: close\r\n",
+  "Connection: Keep-Alive\r\n",
+  "Connection: x, keep-alive , y\r\n",
+  "connection: a,Close\r\n",
+  "Keep-Alive: timeout=5, max=100\r\n",
   "Connection: upgrade\r\nUpgrade: x\r\n",
   "X-A: b\r\n",
   "x:\r\n",
@@ -96,17 +100,28 @@ export class FuzzSession {
     const whole = parserLog([message], options);
     if (/^(head|upgrade)/m.test(whole)) this.accepted++;
     if (/^complete$/m.test(whole)) this.complete++;
-    return this.#cutFinding(message, options, whole) ??
-      (options.limits!.leniency === ALL_LENIENT ? undefined : compare(this.#reader, message, options, false));
+    const finding = this.#cutFinding(message, options, whole);
+    if (finding !== undefined || options.limits!.leniency === ALL_LENIENT) return finding;
+    const difference = compare(this.#reader, message, options, false);
+    if (difference !== undefined || !/^complete$/m.test(whole)) return difference;
+    return compareKeepAlive(this.#reader, message, options);
   }
 
   /** Reads variants of one message with a memory of those before; what it changed, or undefined. */
   templateStep(): string | undefined {
     const template = new HeadTemplate();
     const base = this.#message();
+    const at = this.#random(base.length + 1);
     const options: RunOptions = { method: this.#pick(METHODS) };
-    for (let i = 0; i < 6; i++) {
-      const message = encodeLatin1(i < 2 ? base : this.#mutated(base));
+    for (let i = 0; i < 8; i++) {
+      // The guess learns a hole at `at`, and is then tried with whatever may stand there.
+      const put = i < 2
+        ? "x".repeat(i)
+        : this.#random(2) === 0
+        ? this.#pick(TOKENS)
+        : String.fromCharCode(this.#random(256));
+      const variant = base.slice(0, at) + put + base.slice(at + this.#random(3));
+      const message = encodeLatin1(this.#random(8) === 0 ? this.#mutated(variant) : variant);
       const alone = parserLog([message], options);
       const after = parserLog([message], { ...options, template });
       if (after !== alone) {
