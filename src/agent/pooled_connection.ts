@@ -18,7 +18,7 @@ import type { PoolCore, Slot, Ticket } from "./core/pool.ts";
 import type { KnownEndpoint } from "./endpoint_table.ts";
 import type { PoolStats } from "./pool_stats.ts";
 import type { QuietGate } from "./quiet_gate.ts";
-import { duplexOf } from "./socket_stream.ts";
+import { duplexOf, SocketStream } from "./socket_stream.ts";
 import type { Clock, Timer } from "../clock.ts";
 import type { Context } from "../runtime/context.ts";
 import { fromDuplex, openingEvent, streamOf } from "../runtime/mod.ts";
@@ -227,7 +227,7 @@ export class PooledConnection implements ConnectionOwner {
   /** Gives the stream to a waiter that uses streams; undefined: there is none, and the connection closes. */
   lend(waiter: Waiter): Duplex | undefined {
     if (this.#borrower === waiter) return this.#stream;
-    const stream = lent(this.connection.socket, this.#pool.clock);
+    const stream = lent(this.connection.socket, this.#stream, this.#pool.clock);
     if (stream === undefined) {
       this.connection.destroy();
       return undefined;
@@ -489,12 +489,17 @@ function refusalOf(error: unknown, stream: Duplex | undefined, isSecure: boolean
 /** A stream that stands for a socket while its events go where they went before. */
 function shownStream(socket: Socket, clock: Clock): Duplex {
   const { handler } = socket;
-  const stream = duplexOf(socket, clock);
+  const stream = new SocketStream(socket, clock);
   fromDuplex(stream, handler);
   return stream;
 }
 
-function lent(socket: Socket, clock: Clock): Duplex | undefined {
+/** The stream of a socket for its borrower: the one that users have seen, if any has. */
+function lent(socket: Socket, seen: Duplex | undefined, clock: Clock): Duplex | undefined {
+  if (seen instanceof SocketStream) {
+    seen.attach();
+    return seen;
+  }
   try {
     return duplexOf(socket, clock);
   } catch {
