@@ -104,11 +104,6 @@ export function lendDuplex(socket: Socket): ReturnType<typeof lendNodeDuplex> {
   return lendNodeDuplex(dialledSocket(socket));
 }
 
-/** The stream under a Socket of node:net or node:tls that is open, to be shown and not used; undefined: there is none. */
-export function streamOf(socket: Socket): ReturnType<typeof lendNodeDuplex> {
-  return nodeStreamOf(dialledSocket(socket));
-}
-
 // Whoever opens a socket for a pool is not whoever it will serve: it must not keep the asynchronous context of its creator.
 function openOutside(connect: Connect): Connect {
   return (target, handler) => outside(() => connect(target, handler));
