@@ -182,6 +182,8 @@ export function compareKeepAlive(
   if (verdict.reusable === reader.keepsAlive || CLOSES_MORE.has(verdict.reason)) return undefined;
   // llhttp takes Proxy-Connection for Connection, and reads to the close behind an empty element of Transfer-Encoding.
   if (/proxy-connection/i.test(text) || ODD_CODING.test(text)) return undefined;
+  // It heeds Connection in trailers, where RFC 9110 section 6.5.1 lets none stand.
+  if (sink.lines.some((line) => /^trailer connection:/i.test(line))) return undefined;
   return `keep-alive of ${show(text)}\nours: ${JSON.stringify(verdict)}\nllhttp: ${reader.keepsAlive}`;
 }
 
