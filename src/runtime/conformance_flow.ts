@@ -4,9 +4,10 @@
  * @module
  */
 
+import { systemClock } from "../clock.ts";
 import type { AddTest } from "./conformance.ts";
 import { bytes, check, equal, pattern, patternByte } from "./conformance_scenario.ts";
-import type { Client, ConformanceHarness, Scenario } from "./conformance_scenario.ts";
+import type { Client, ConformanceHarness, Peer, Scenario } from "./conformance_scenario.ts";
 
 const MIB = 1024 * 1024;
 /** More than any system's buffers for one loopback connection: 16 MiB are what the kernel takes at most. */
@@ -173,6 +174,11 @@ function writeTests(add: AddTest): void {
     equal(client.log.filter((event) => event === "drain").length, drains, "onDrain calls without a write");
   });
 
+  add("a request in two writes is not held back for an acknowledgement", async (s) => {
+    const server = await s.listen("plain", answerTwoParts);
+    await expectNoStall(s, s.connect(server.options));
+  });
+
   add("a chunk may be changed after onDrain", async (s) => {
     const { client, peer } = await s.pair();
     peer.intake.expect(1);
@@ -185,6 +191,29 @@ function writeTests(add: AddTest): void {
     await s.until(() => peer.intake.length === 10 * chunk.length, "the bytes");
     equal(peer.intake.wrongAt, -1, "first wrong byte");
   });
+}
+
+/** Answers each "head" and "body" with one byte. */
+export function answerTwoParts(peer: Peer): void {
+  let answered = 0;
+  peer.onDataHook = () => {
+    for (; answered < Math.floor(peer.intake.length / 8); answered++) peer.send("x");
+  };
+}
+
+/** Nagle's algorithm holds the second of two small writes back for 40 ms; one fast round of five shows that it is off. */
+export async function expectNoStall(s: Scenario, client: Client): Promise<void> {
+  await s.until(() => client.isOpen, "onOpen");
+  let bestMs = Infinity;
+  for (let round = 1; round <= 5; round++) {
+    const startMs = systemClock.now();
+    client.write("head");
+    await Promise.resolve();
+    client.write("body");
+    await s.until(() => client.intake.length === round, "the answer");
+    bestMs = Math.min(bestMs, systemClock.now() - startMs);
+  }
+  check(bestMs < 30, `the fastest of five rounds took ${bestMs} ms`);
 }
 
 function pauseTests(add: AddTest): void {

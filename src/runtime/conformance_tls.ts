@@ -7,6 +7,7 @@
 import type { AddTest } from "./conformance.ts";
 import { check, equal, pattern } from "./conformance_scenario.ts";
 import type { Client, ConformanceHarness, Hooks, PeerKind, Scenario } from "./conformance_scenario.ts";
+import { answerTwoParts, expectNoStall } from "./conformance_flow.ts";
 import { expectReason } from "./conformance_opening.ts";
 import type { Capabilities, ConnectOptions, TlsOption, TlsOptions } from "./socket.ts";
 
@@ -99,6 +100,11 @@ function openTests(add: AddTest, harness: ConformanceHarness): void {
     const isWhole = ({ intake }: { intake: { length: number } }): boolean => intake.length === MIB + 77;
     await s.until(all, "every transfer");
     for (const { intake } of [...clients, ...server.peers]) equal(intake.wrongAt, -1, "first wrong byte");
+  }, needs(harness, ["tls"]));
+
+  add("TLS: a request in two writes is not held back for an acknowledgement", async (s) => {
+    const server = await s.listen("tls", answerTwoParts);
+    await expectNoStall(s, s.connect(server.options));
   }, needs(harness, ["tls"]));
 
   add("TLS: pause() inside onData is exact", async (s) => {
