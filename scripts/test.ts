@@ -56,7 +56,17 @@ async function runChecks(): Promise<void> {
   await check("lint", () => run([deno, "lint", "--quiet"]));
   await check(
     "types (deno)",
-    () => run([deno, "check", "--quiet", "mod.ts", "src", "scripts/test.ts", "scripts/start.ts"]),
+    () =>
+      run([
+        deno,
+        "check",
+        "--quiet",
+        "mod.ts",
+        "src",
+        "tests/types/deno_types.ts",
+        "scripts/test.ts",
+        "scripts/start.ts",
+      ]),
   );
   await check(
     "types (node)",
