@@ -118,7 +118,7 @@ class ConnectedSocket extends NodeSocket {
     socket.phase = "tls";
     const attempt = attemptOf(socket, options, options.host, options.port ?? 0, this.#memory);
     if (attempt === undefined) raw.destroy();
-    else if (tlsNeedsGate) secureThroughGate(socket, attempt, raw as net.Socket);
+    else if (tlsNeedsGate) secureThroughGate(socket, attempt, new Gate(raw as net.Socket, this.gate));
     else secure(socket, attempt, { socket: raw }, "readable");
     return socket;
   }
@@ -151,7 +151,12 @@ function connect(
   if (attempt === undefined) return socket;
   const reach = netOptions(options, socket);
   const stream = tlsNeedsGate
-    ? secureThroughGate(socket, attempt, net.connect({ ...reach, onread: undefined } as never), hints)
+    ? secureThroughGate(
+      socket,
+      attempt,
+      new Gate(net.connect({ ...reach, onread: undefined } as never)),
+      hints,
+    )
     : secure(socket, attempt, reach, "onread", hints);
   stream.once("connect", () => {
     stream.setNoDelay(options.noDelay ?? true);
@@ -202,22 +207,21 @@ function secure(
     const refused = attempt.verify(stream);
     if (refused !== undefined) return socket.fail(refused);
     stream.off("close", forget);
-    const transport = read instanceof Gate ? read.raw : stream;
+    const transport = read instanceof Gate ? read.transport : stream;
     socket.open({ ...infoOf(transport, hints), tls: tlsInfoOf(stream) });
   });
   return stream;
 }
 
-/** The same over a raw stream and a gate; returns the raw stream. */
+/** The same through a gate; returns the stream under it. */
 function secureThroughGate(
   socket: NodeSocket,
   attempt: TlsAttempt,
-  raw: net.Socket,
+  gate: Gate,
   hints?: readonly string[],
 ): net.Socket {
-  const gate = new Gate(raw);
   secure(socket, attempt, { socket: gate }, gate, hints);
-  return raw;
+  return gate.raw;
 }
 
 // One buffer for all sockets: the system reads into it, and `onData` has returned before anything else can read.

@@ -22,10 +22,21 @@ type Host = "node" | "deno" | "bun";
 
 // By what only the runtime itself defines: a global `Deno` may be a shim on Node.
 function hostOf(): Host {
-  const versions: Readonly<Record<string, string | undefined>> =
-    (globalThis as { process?: { versions?: Record<string, string | undefined> } }).process?.versions ?? {};
+  const versions = runtimeVersions();
   if (versions["deno"] !== undefined) return "deno";
   return versions["bun"] !== undefined ? "bun" : "node";
+}
+
+function runtimeVersions(): Readonly<Record<string, string | undefined>> {
+  return (globalThis as { process?: { versions?: Record<string, string | undefined> } }).process?.versions ??
+    {};
+}
+
+// libuv before 1.52 (Node 20 and 22): a hang-up that is polled together with a short read becomes an end, and the reset that
+// a further read would show is not looked for.
+function makesEndOfReset(): boolean {
+  const [major = 0, minor = 0] = (runtimeVersions()["uv"] ?? "").split(".").map(Number);
+  return major === 1 && minor < 52;
 }
 
 function tableOf(host: Host): Capabilities {
@@ -54,7 +65,7 @@ function tableOf(host: Host): Capabilities {
     unrefsConnect: host === "deno",
     seesCloseWhilePaused: true,
     keepsDataBeforeReset: host !== "bun",
-    resetAfterPauseLooksClean: false,
+    resetAfterPauseLooksClean: host === "node" && makesEndOfReset(),
     tlsResetLooksClean: false,
     reportsExpiredWithCa: host !== "deno",
     reportsSelfSigned: true,

@@ -132,6 +132,11 @@ export class NodeSocket implements Socket {
     return this.#info;
   }
 
+  /** The gate that the stream reads through. */
+  get gate(): Gate | undefined {
+    return this.#gate;
+  }
+
   /** Gives the socket its stream, which is the socket's from here on; with a gate it is read in the style "gated". */
   attach(stream: Duplex, read: "onread" | "readable" | Gate): void {
     this.#stream = stream;
@@ -313,6 +318,7 @@ export class NodeSocket implements Socket {
   #stopReading(): void {
     this.#stream.off("readable", this.#onReadable);
     if (this.#readStyle !== "gated") return;
+    this.#gate!.open();
     this.#stream.off("data", this.#onData);
     // A stream without a 'data' listener flows on and drops; one whose last 'readable' listener goes is as new.
     this.#stream.on("readable", this.#onReadable);
@@ -421,7 +427,7 @@ export class NodeSocket implements Socket {
   }
 
   get #transport(): NetMethods {
-    return this.#gate?.raw ?? this.#stream as NetMethods;
+    return this.#gate?.transport ?? this.#stream as NetMethods;
   }
 
   // Deno's TLSSocket leaves the stream under it open (measured).
