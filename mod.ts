@@ -15,6 +15,9 @@ export type {
 } from "./src/agent/request_plan.ts";
 export type { RequestBody, RequestBodyInput } from "./src/agent/request_body.ts";
 export type { RequestTimeouts } from "./src/agent/deadlines.ts";
+export { type AgentFetch, createFetch } from "./src/agent/fetch.ts";
+export type { FetchInit, RequestAgent } from "./src/agent/fetch_request.ts";
+export { fetch } from "./src/agent/global_agent.ts";
 export type { BodyFramingKind, ResponseBody } from "./src/agent/response_body.ts";
 export type { HeadersInput } from "./src/agent/core/request_serializer.ts";
 export type { IncomingHeaders } from "./src/agent/core/headers.ts";
@@ -27,8 +30,11 @@ export {
   BodySourceError,
   ConnectionClosedError,
   DecodingError,
+  FetchError,
+  IntegrityError,
   PoolError,
   ProtocolError,
+  RedirectError,
   TimeoutError,
 } from "./src/agent/core/errors.ts";
 export type { ErrorCode, FailureFacts, TimeoutPhase } from "./src/agent/core/errors.ts";

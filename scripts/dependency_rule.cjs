@@ -28,6 +28,8 @@ const AGENT_ORDER = [
   "request_plan",
   "request_exchange",
   "request",
+  "fetch_request",
+  "fetch_response",
   "fetch",
   "connection_pool",
   "agent_views",

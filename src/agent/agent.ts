@@ -26,6 +26,7 @@ import {
   secureName,
 } from "./endpoint_table.ts";
 import type { DispatchableRequest } from "./exchange.ts";
+import { type AgentFetch, createFetch } from "./fetch.ts";
 import { ForeignRequest, type NodeRequest } from "./foreign_request.ts";
 import { LiveSettings } from "./live_settings.ts";
 import {
@@ -84,6 +85,7 @@ export class AgentBase extends EventEmitter {
   readonly #pool: ConnectionPool;
   readonly #settings: LiveSettings;
   readonly #endpoints = new EndpointTable();
+  #fetch: AgentFetch | undefined;
   #options: WatchedOptions;
   /** Origin to endpoint, for as long as the options stay as they are. */
   readonly #origins = new Map<string, KnownEndpoint>();
@@ -164,6 +166,22 @@ export class AgentBase extends EventEmitter {
       return Promise.reject(error);
     }
     return request(this.#pool, target, init);
+  }
+
+  /**
+   * A web-standard fetch over this agent; it needs no `this`, so it may be handed to an SDK as it is: `{ fetch: agent.fetch }`.
+   *
+   * @example
+   * ```ts
+   * import { Agent } from "@holdfast/agent";
+   *
+   * const { fetch } = new Agent({ keepAlive: true });
+   * const response = await fetch("http://127.0.0.1:8080/");
+   * console.log(response.status, await response.text());
+   * ```
+   */
+  get fetch(): AgentFetch {
+    return this.#fetch ??= createFetch(this);
   }
 
   /**

@@ -86,9 +86,11 @@ export type AgentErrorCode =
   | "ERR_AGENT_DESTROYED"
   | "ERR_BODY_SOURCE"
   | "ERR_CONTENT_DECODING"
+  | "ERR_INTEGRITY"
   | "ERR_POOL_QUEUE_FULL"
   | "ERR_POOL_SLOT_LOST"
   | "ERR_PROXY_TUNNEL"
+  | "ERR_REDIRECT"
   | "ETIMEDOUT";
 
 /** Every code that an error of this package is known to carry. */
@@ -357,6 +359,45 @@ export class DecodingError extends RequestFailure {
   override readonly name: string = "DecodingError";
   /** Always "ERR_CONTENT_DECODING". */
   readonly code = "ERR_CONTENT_DECODING" as const;
+}
+
+/** fetch met a redirect that it may not follow: one too many, to no URL, with a body that can be read once... */
+export class RedirectError extends RequestFailure {
+  override readonly name: string = "RedirectError";
+  /** Always "ERR_REDIRECT". */
+  readonly code = "ERR_REDIRECT" as const;
+}
+
+/** The body that fetch has read is not the one that `integrity` asks for. */
+export class IntegrityError extends RequestFailure {
+  override readonly name: string = "IntegrityError";
+  /** Always "ERR_INTEGRITY". */
+  readonly code = "ERR_INTEGRITY" as const;
+}
+
+/**
+ * What fetch fails with, by the Fetch Standard a TypeError: `cause` is the error that `agent.request` would have failed
+ * with, and the members that a program switches on are repeated here.
+ */
+export class FetchError extends TypeError implements Partial<FailureFacts> {
+  /** The cause's. */
+  readonly code: string | undefined;
+  /** The connection had carried an earlier request. */
+  readonly reusedSocket?: boolean;
+  /** Bytes of the request given to the socket, whether or not they left, in the last attempt. */
+  readonly bytesWritten?: number;
+  /** Bytes received in the last attempt. */
+  readonly bytesRead?: number;
+  /** How often the request was tried: from 1 on. */
+  readonly attempts?: number;
+
+  /** Makes the error from its cause. Its message is undici's, by which libraries know a network error. */
+  constructor(cause: Error & Partial<FailureFacts> & { readonly code?: unknown }) {
+    super("fetch failed", { cause });
+    const { code, reusedSocket, bytesWritten, bytesRead, attempts } = cause;
+    this.code = typeof code === "string" ? code : undefined;
+    if (attempts !== undefined) Object.assign(this, { reusedSocket, bytesWritten, bytesRead, attempts });
+  }
 }
 
 /** Tells an error of ours what is known of the request that it ended; an error of anybody else's is left as it is. */
