@@ -63,6 +63,7 @@ const allowed = [
     to: { path: `^src/runtime/${name}[a-z0-9_]*\\.ts$` },
   })),
   { from: { path: "^src/runtime/context\\.ts$" }, to: { path: builtin("async_hooks") } },
+  { from: { path: "^src/runtime/process\\.ts$" }, to: { path: builtin("process") } },
   { from: { path: "^src/runtime/mod\\.ts$" }, to: { path: RUNTIME } },
   {
     from: { path: agentFile("connection") },

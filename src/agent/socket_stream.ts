@@ -17,7 +17,7 @@ import { Buffer } from "node:buffer";
 import { Duplex } from "node:stream";
 import { type Clock, systemClock, type Timer } from "../clock.ts";
 import type { SocketError } from "../runtime/errors.ts";
-import { bindDuplex, lendDuplex } from "../runtime/mod.ts";
+import { bindDuplex, lendDuplex, returnDuplex, streamOf } from "../runtime/mod.ts";
 import type { Socket, SocketHandler, SocketInfo } from "../runtime/socket.ts";
 
 const streams = new WeakMap<Socket, SocketStream>();
@@ -28,12 +28,24 @@ const streams = new WeakMap<Socket, SocketStream>();
  * Throws Error ERR_INVALID_STATE for an adapter's own stream that is not open any more.
  */
 export function duplexOf(socket: Socket, clock?: Clock): Duplex {
-  const own = lendDuplex(socket);
-  if (own !== undefined) return own;
   const stream = streams.get(socket);
-  if (stream === undefined) return new SocketStream(socket, clock);
+  if (stream === undefined) return lendDuplex(socket) ?? new SocketStream(socket, clock);
   stream.attach();
   return stream;
+}
+
+/**
+ * The stream of a Socket, to be looked at while somebody else is its handler: as `duplexOf`, but nothing changes hands. What is
+ * written into it goes out, its `destroy` is the Socket's, and of the peer's bytes it shows none.
+ */
+export function viewOf(socket: Socket, clock?: Clock): Duplex {
+  // First the one that somebody has seen: a dialled socket has a stream of the adapter's only when it is open.
+  return streams.get(socket) ?? streamOf(socket) ?? new SocketStream(socket, clock, socket.handler);
+}
+
+/** As `duplexOf`, for good: an adapter's own stream has no listener of ours any more. Its peer may have ended. */
+export function handOver(socket: Socket): Duplex {
+  return streams.has(socket) ? duplexOf(socket) : returnDuplex(socket) ?? duplexOf(socket);
 }
 
 /**
@@ -54,13 +66,14 @@ export class SocketStream extends Duplex {
   #lastActivity = 0;
   #lastPending = 0;
 
-  /** Takes the Socket's events; `clock` times `setTimeout`. */
-  constructor(socket: Socket, clock: Clock = systemClock) {
+  /** Takes the Socket's events, or only listens where they are `handler`'s; `clock` times `setTimeout`. */
+  constructor(socket: Socket, clock: Clock = systemClock, handler?: SocketHandler) {
     super({ allowHalfOpen: false });
     this.#socket = socket;
     this.#clock = clock;
     streams.set(socket, this);
-    this.attach();
+    if (handler === undefined) this.attach();
+    else socket.handler = new StreamFeeder(this, handler);
   }
 
   /** Takes the Socket's events again, after `fromDuplex` has taken it out. */
@@ -195,6 +208,11 @@ export class SocketStream extends Duplex {
   /** What `setTimeout` was given; undefined where there is none. */
   get timeout(): number | undefined {
     return this.#timeoutMs > 0 ? this.#timeoutMs : undefined;
+  }
+
+  /** There was a byte in one direction: the time of inactivity begins anew. */
+  touch(): void {
+    this.#touch();
   }
 
   #touch(): void {
@@ -351,7 +369,10 @@ class StreamFeeder implements SocketHandler {
 
   onData(chunk: Uint8Array): void {
     if (this.#other === undefined) this.#stream.feedData(chunk);
-    else this.#other.onData(chunk);
+    else {
+      this.#stream.touch();
+      this.#other.onData(chunk);
+    }
   }
 
   onEnd(authenticated?: boolean): void {
@@ -361,7 +382,10 @@ class StreamFeeder implements SocketHandler {
 
   onDrain(): void {
     if (this.#other === undefined) this.#stream.feedDrain();
-    else this.#other.onDrain();
+    else {
+      this.#stream.touch();
+      this.#other.onDrain();
+    }
   }
 
   onClose(error?: SocketError): void {

@@ -22,6 +22,7 @@ import {
   lookupNode,
   nodeCapabilities,
   type NodeConnect,
+  returnDuplex as returnNodeDuplex,
   streamOf as nodeStreamOf,
 } from "./node.ts";
 import {
@@ -33,6 +34,7 @@ import {
 } from "./socket.ts";
 
 export { bindDuplex, fromDuplex } from "./node.ts";
+export { emitWarning, nextTick } from "./process.ts";
 export { fromStreams, type StreamPair } from "./web_streams.ts";
 
 export { connect as connectStream, connectTls as connectTlsStream, openingEvent } from "./node_streams.ts";
@@ -102,6 +104,11 @@ export function streamOf(socket: Socket): ReturnType<typeof nodeStreamOf> {
  */
 export function lendDuplex(socket: Socket): ReturnType<typeof lendNodeDuplex> {
   return lendNodeDuplex(dialledSocket(socket));
+}
+
+/** As {@linkcode lendDuplex}, for good: no listener of ours stays on the stream. The socket is open; its peer may have ended. */
+export function returnDuplex(socket: Socket): ReturnType<typeof returnNodeDuplex> {
+  return returnNodeDuplex(dialledSocket(socket));
 }
 
 // Whoever opens a socket for a pool is not whoever it will serve: it must not keep the asynchronous context of its creator.

@@ -95,6 +95,14 @@ export function lendDuplex(socket: Socket): Duplex | undefined {
   return socket instanceof NodeSocket ? socket.lend() : undefined;
 }
 
+/**
+ * As {@linkcode lendDuplex}, for good: nothing of the Socket's handler is called any more, and the stream is as if it had
+ * never had a Socket. The socket has to be open; its peer may have ended.
+ */
+export function returnDuplex(socket: Socket): Duplex | undefined {
+  return socket instanceof NodeSocket ? socket.giveAway() : undefined;
+}
+
 /** The stream under a Socket of this adapter, to be shown and not used; undefined: the Socket is another adapter's. */
 export function streamOf(socket: Socket): Duplex | undefined {
   return socket instanceof NodeSocket ? socket.stream : undefined;

@@ -268,6 +268,22 @@ export class NodeSocket implements Socket {
     return this.#stream;
   }
 
+  /** Hands the stream to a user of streams for good, without a listener of ours on it. */
+  giveAway(): Duplex {
+    const stream = this.#stream;
+    this.#lent = true;
+    stream.allowHalfOpen = false;
+    this.#stopReading();
+    stream.off("error", this.#onStreamError);
+    stream.off("end", this.#onStreamEnd);
+    stream.off("close", this.#onStreamClose);
+    for (const chunk of this.#waiting.splice(0)) stream.push(chunk);
+    // Reading that was stopped by what waited goes on; resume() would set a flow going that nobody takes.
+    if (this.#stopped) stream.read(0);
+    this.#stopped = false;
+    return stream;
+  }
+
   // The stream comes back; bytes that its last owner left unread are told first.
   #take(handler: SocketHandler): this {
     this.handler = handler;

@@ -197,10 +197,13 @@ function show(value: unknown): string {
   }
 }
 
+// As Node words it: a long string is cut, and an object never shown.
 function typeName(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (typeof value === "object") return `an instance of ${value.constructor?.name ?? "Object"}`;
-  return typeof value === "function" ? "a function" : `type ${typeof value} (${show(value)})`;
+  if (typeof value === "function") return `function ${value.name}`;
+  if (typeof value !== "string") return `type ${typeof value} (${show(value)})`;
+  return `type string ('${value.length > 28 ? `${value.slice(0, 25)}...` : value}')`;
 }
 
 /** Facts that come with a {@linkcode ProtocolError}. */

@@ -1,0 +1,561 @@
+/**
+ * ClientRequest: Node's request (http document, "Class: http.ClientRequest") over anybody's agent.
+ *
+ * Owns the request's options and state, its end (destroy, abort, signal, timeouts) and the choice of the way: our agents
+ * are handed an exchange, all others a request with onSocket(). What a connection tells is client_request_exchange.ts's.
+ *
+ * @module
+ */
+
+import { Buffer } from "node:buffer";
+import { channel } from "node:diagnostics_channel";
+import { EventEmitter } from "node:events";
+import type { Duplex } from "node:stream";
+import { DuplexExchange } from "./client_request_duplex.ts";
+import { type ExchangeOwner, RequestExchange } from "./client_request_exchange.ts";
+import {
+  type AgentLike,
+  checkProtocol,
+  chooseAgent,
+  hostLine,
+  readArguments,
+  readBoolean,
+  readDuration,
+  readHost,
+  readMaxHeaderSize,
+  readMethod,
+  readPath,
+  readUniqueHeaders,
+  type RequestOptions,
+  type RetryOption,
+} from "./client_request_options.ts";
+import { AbortError } from "./core/errors.ts";
+import { anticipatesBody } from "./core/framing.ts";
+import { headerEntries } from "./core/request_serializer.ts";
+import { retryVerdict } from "./core/retry.ts";
+import type { DispatchableRequest, Dispatcher, Endpoint, ExchangeControl } from "./exchange.ts";
+import type { Timer } from "../clock.ts";
+import type { IncomingMessage } from "./incoming_message.ts";
+import { type MessageSink, OutgoingMessage } from "./outgoing_message.ts";
+import { connectionReset, streamDestroyed } from "./outgoing_message_errors.ts";
+import { viewOf } from "./socket_stream.ts";
+import { capture, type Context } from "../runtime/context.ts";
+import { emitWarning, nextTick } from "../runtime/mod.ts";
+
+const created = channel("http.client.request.created");
+const started = channel("http.client.request.start");
+const failed = channel("http.client.request.error");
+
+/** A listener for 'response'. */
+export type ResponseListener = (response: IncomingMessage) => void;
+
+/** What a stream of a connection may have; a Duplex of a user's own may lack all of it. */
+interface StreamLike extends EventEmitter {
+  readonly connecting?: boolean;
+  readonly destroyed?: boolean;
+  destroy(error?: Error): void;
+  setTimeout?(ms: number): void;
+  setNoDelay?(on?: boolean): void;
+  setKeepAlive?(on?: boolean, initialDelay?: number): void;
+  _httpMessage?: unknown;
+}
+
+/** See the file's comment. */
+export class ClientRequest extends OutgoingMessage implements ExchangeOwner, DispatchableRequest {
+  /** Whose connections it uses; undefined: `createConnection`'s. */
+  agent: AgentLike | undefined;
+  /** In upper case. */
+  method: string;
+  /** As in the Host header, without the port. */
+  host: string;
+  /** `"http:"` or `"https:"`. */
+  protocol: string;
+  /** Unix domain socket. */
+  socketPath: string | undefined;
+  /** The option. */
+  timeout: number | undefined;
+  /** The option. */
+  maxHeaderSize: number | undefined;
+  /** The option. */
+  insecureHTTPParser: boolean | undefined;
+  /** The option. */
+  joinDuplicateHeaders: boolean | undefined;
+  /** Fields of the response's head that are shown; null: 2,000, more are an error; 0: all. */
+  maxHeadersCount: number | null = null;
+  /** The connection had served another request before. */
+  reusedSocket = false;
+  /** abort() was called. @deprecated Look at `destroyed`. */
+  aborted = false;
+  /** The response, once its head has come. */
+  res: IncomingMessage | null = null;
+  /** The response has been consumed. */
+  _ended = false;
+  readonly #context: Context = capture();
+  readonly #retry: RetryOption;
+  #path: string;
+  #exchange: RequestExchange | undefined;
+  #dispatcher: Dispatcher | undefined;
+  #endpoint: Endpoint | undefined;
+  #tries = 0;
+  /** The stream of the reverse door, and what a user set. */
+  #stream: unknown = null;
+  #isDuplex = false;
+  #signal: AbortSignal | undefined;
+  #timeoutMs: number | undefined;
+  #timedStream: StreamLike | undefined;
+  /** The option's, as long as nobody has seen the stream of a connection that is being made. */
+  #connectTimer: Timer | undefined;
+
+  /** As `request()`; see {@linkcode RequestOptions} for the errors. */
+  constructor(
+    input: string | URL | RequestOptions,
+    options?: RequestOptions | ResponseListener,
+    callback?: ResponseListener,
+  ) {
+    const read = readArguments(input, options, callback);
+    super(read.options);
+    const { options: given } = read;
+    const defaultAgent = given["_defaultAgent"] as AgentLike;
+    this.agent = chooseAgent(given, defaultAgent);
+    const path = given.path ? readPath(given.path) : "/";
+    checkProtocol(given, this.agent, defaultAgent);
+    this.#path = path;
+    this.protocol = given.protocol || defaultAgent.protocol || "http:";
+    this.host = readHost(given);
+    this.socketPath = given.socketPath;
+    if (given.timeout !== undefined) this.timeout = this.#duration(given.timeout, "timeout");
+    this.method = readMethod(given.method);
+    this.maxHeaderSize = readMaxHeaderSize(given.maxHeaderSize);
+    this.insecureHTTPParser = readBoolean(given.insecureHTTPParser, "options.insecureHTTPParser");
+    this.joinDuplicateHeaders = readBoolean(given.joinDuplicateHeaders, "options.joinDuplicateHeaders");
+    this.#retry = given.retry ?? "idempotent";
+    this.useChunkedEncodingByDefault = anticipatesBody(this.method);
+    this._removedConnection = this._removedContLen = this._removedTE = given.setDefaultHeaders === false;
+    // A connection that nobody can use again is closed, and the server told so.
+    this.shouldKeepAlive = this.agent !== undefined &&
+      (this.agent.keepAlive === true || Number.isFinite(this.agent.maxSockets));
+    this._uniqueHeaders = readUniqueHeaders(given.uniqueHeaders);
+    if (read.callback !== undefined) this.once("response", read.callback as ResponseListener);
+    const defaultPort = given.defaultPort || this.agent?.defaultPort;
+    const port = given.port || defaultPort || 80;
+    this.#readHeaders(given, port, defaultPort);
+    if (given.signal) this.#listen(given.signal);
+    if (!this.destroyed) this.#findConnection({ ...given, port, host: this.host });
+    if (created.hasSubscribers) created.publish({ request: this });
+  }
+
+  #readHeaders(
+    options: RequestOptions,
+    port: number | string,
+    defaultPort: number | string | undefined,
+  ): void {
+    const { headers } = options;
+    if (Array.isArray(headers)) return this._makeHead(this.#startLine, pairsOf(headers));
+    for (const [name, value] of headerEntries(headers ?? {})) this.setHeader(name as string, value as string);
+    const setsHost = options.setHost === undefined
+      ? options.setDefaultHeaders !== false
+      : Boolean(options.setHost);
+    if (setsHost && !this.getHeader("host")) this.setHeader("Host", hostLine(this.host, port, defaultPort));
+    if (options.auth && !this.getHeader("Authorization")) {
+      this.setHeader("Authorization", `Basic ${Buffer.from(options.auth).toString("base64")}`);
+    }
+    // RFC 9110 section 10.1.1: the head goes ahead of the body.
+    if (this.getHeader("expect")) this._implicitHeader();
+  }
+
+  get #startLine(): string {
+    return `${this.method} ${this.#path} HTTP/1.1`;
+  }
+
+  /** The request target. ERR_UNESCAPED_CHARACTERS. */
+  get path(): string {
+    return this.#path;
+  }
+
+  set path(path: string) {
+    this.#path = readPath(path);
+  }
+
+  /** The stream of the connection; null until 'socket'. */
+  override get socket(): unknown {
+    if (this.#stream !== null) return this.#stream;
+    return this.#exchange?.isAnnounced === true ? this.#exchange.socket ?? null : null;
+  }
+
+  override set socket(socket: unknown) {
+    this.#stream = socket;
+  }
+
+  /** CONNECT: bytes for the tunnel. */
+  protected override get _isTunnel(): boolean {
+    return this.method === "CONNECT";
+  }
+
+  /** Makes the head of what is known. */
+  override _implicitHeader(): void {
+    this._makeHead(this.#startLine);
+  }
+
+  /** The last byte has been handed over: 'prefinish'. */
+  override _finish(): void {
+    super._finish();
+    if (started.hasSubscribers) started.publish({ request: this });
+  }
+
+  // The connection.
+
+  #findConnection(options: RequestOptions): void {
+    const { signal: _signal, ...passed } = options;
+    if (this.agent !== undefined) {
+      return this.agent.addRequest(this, Object.assign(Object.create(null), passed));
+    }
+    const { socketPath } = passed;
+    if (socketPath) passed.path = socketPath;
+    else if (passed.path) passed.path = undefined;
+    let isAnswered = false;
+    const answer = (error: Error | null, stream?: unknown): void => {
+      if (isAnswered) return;
+      isAnswered = true;
+      this.onSocket(stream, error ?? undefined);
+    };
+    try {
+      const stream = options.createConnection!(passed, answer);
+      if (stream) answer(null, stream);
+    } catch (error) {
+      answer(error as Error);
+    }
+  }
+
+  /** For our own agents: the request is an exchange. */
+  _dispatchTo(dispatcher: Dispatcher, endpoint: Endpoint): void {
+    if (this.destroyed) return;
+    this.#dispatcher = dispatcher;
+    this.#endpoint = endpoint;
+    this.#dispatch(false);
+  }
+
+  #dispatch(isFresh: boolean): void {
+    this.#tries++;
+    const exchange = this.#exchange = new RequestExchange(this, this.#context, viewOf);
+    exchange.bind(this.#dispatcher!.dispatch(exchange, this.#endpoint!, { fresh: isFresh }));
+  }
+
+  /** For all other agents: `socket` carries the request, or `error` says why there is none. */
+  onSocket(socket: unknown, error?: Error | null): void {
+    const stream = socket as StreamLike | null | undefined;
+    if (stream && !error) {
+      // The runtime's own Agent and agents made from it read it off their sockets (http.Agent, 'free').
+      stream._httpMessage = this;
+      stream.on("error", ignore);
+    }
+    nextTick(() => this.#takeStream(stream ?? undefined, error ?? undefined));
+  }
+
+  #takeStream(stream: StreamLike | undefined, error: Error | undefined): void {
+    stream?.off("error", ignore);
+    if (!this.destroyed && error === undefined && stream !== undefined) {
+      this.#isDuplex = true;
+      this.#stream = stream;
+      const exchange = this.#exchange = new RequestExchange(this, this.#context, () => stream, stream);
+      exchange.bind(new DuplexExchange(exchange, stream as unknown as Duplex));
+      return;
+    }
+    if (stream !== undefined) {
+      if (error === undefined && this.agent !== undefined && !stream.destroyed) stream.emit("free");
+      else stream.on("error", ignore).destroy(error);
+    }
+    // Whoever destroyed it is told by destroy().
+    if (this.destroyed) return;
+    this.destroyed = true;
+    this._onError(error ?? connectionReset("socket hang up"));
+    this._onClose();
+  }
+
+  // The end.
+
+  /** Ends the request at whatever stage it is: 'error' with `error`, or ECONNRESET where there is no response yet; 'close'. */
+  override destroy(error?: Error): this {
+    if (this.destroyed) return this;
+    this.destroyed = true;
+    this._setErrored(error ?? null);
+    // Nobody cares about the rest of the response.
+    this.res?._dump();
+    const hasSocket = this.socket !== null;
+    nextTick(() => this.#tellDestroyed(hasSocket));
+    if (this.#exchange !== undefined) this.#exchange.abort(error ?? null);
+    else nextTick(() => this._onClose());
+    return this;
+  }
+
+  #tellDestroyed(hasSocket: boolean): void {
+    if (this._closed) return;
+    const { errored } = this;
+    // As Node, which waits for a stream that may never come: nobody who does not listen is hurt.
+    if (this.#exchange === undefined && this.listenerCount("error") === 0) return;
+    if (errored !== null) this._onError(errored);
+    else if (this.res === null && (hasSocket || !this.aborted)) {
+      this._onError(connectionReset("socket hang up"));
+    }
+  }
+
+  /** Ends the request: 'abort', 'close'. @deprecated Use destroy(). */
+  abort(): void {
+    if (this.aborted) return;
+    this.aborted = true;
+    const hasSocket = this.socket !== null;
+    const tell = (): void => void this.emit("abort");
+    if (hasSocket) nextTick(tell);
+    this.destroy();
+    // Behind the 'close' of a request that had no connection yet.
+    if (!hasSocket) nextTick(() => nextTick(tell));
+  }
+
+  #listen(signal: AbortSignal): void {
+    this.#signal = signal;
+    if (signal.aborted) this.#onSignal();
+    else signal.addEventListener("abort", this.#onSignal);
+  }
+
+  readonly #onSignal = (): void => void this.destroy(new AbortError(this.#signal!.reason));
+
+  // What the exchange tells.
+
+  /** The connection is not to be used again, whatever the server says. */
+  get _isLast(): boolean {
+    return this._last || !this._isBodyExact;
+  }
+
+  /** All of the request has gone to the system. */
+  get _isSent(): boolean {
+    return this._isFinishEmitted;
+  }
+
+  /** A socket is known. */
+  _onSocket(isReused: boolean): void {
+    // On a borrowed stream the agent has said so, by its reuseSocket().
+    if (!this.#isDuplex) this.reusedSocket = isReused;
+    this.#startTimeout();
+    // The stream is made when somebody wants it.
+    if (this.listenerCount("socket") > 0 || this.emit !== EventEmitter.prototype.emit) {
+      this.emit("socket", this.socket);
+    }
+  }
+
+  #isOpen = false;
+
+  /** The connection is open. */
+  _onOpen(sink: MessageSink): void {
+    this.#isOpen = true;
+    this.#connectTimer?.cancel();
+    if (this.#timedStream === undefined && !this.#isDuplex) {
+      const byOption = this.timeout ?? this.agent?.options?.timeout;
+      if (this.#timeoutMs !== undefined || byOption) this.#startStreamTimeout(byOption);
+    }
+    const mayRetry = this.#retry !== false && this.reusedSocket && this.#dispatcher !== undefined;
+    this._attachSink(sink, mayRetry);
+  }
+
+  /** The sink's bytes have gone to the system. */
+  _onDrain(): void {
+    this._onSinkDrain();
+  }
+
+  /** A byte of an answer is here. */
+  _onAnswer(): void {
+    this._forgetSent();
+  }
+
+  /** The response's head is here. */
+  _onHead(): void {
+    this.#timedStream?.on("timeout", this.#onResponseTimeout);
+  }
+
+  /** The connection is about to be the user's. */
+  _onHandOver(): void {
+    this.#stopTimeout();
+  }
+
+  /** The response has been consumed. */
+  _onEnd(): void {
+    if (this._ended) return;
+    this._ended = true;
+    this.#stopTimeout();
+    // The server has answered: the rest of an upload is not wanted (PROMISES.md, uploads).
+    if (this.finished && !this._isFinishEmitted && !this.destroyed) {
+      this.once("finish", () => this.#giveBack());
+    } else this.#giveBack();
+  }
+
+  #giveBack(): void {
+    const exchange = this.#exchange;
+    if (this.shouldKeepAlive) {
+      this.destroyed = true;
+      nextTick(() => {
+        this._onClose();
+        exchange?.release();
+      });
+      return;
+    }
+    // Node's 'close' is the socket's.
+    const { closing } = this;
+    closing?.once("close", () => this._onClose());
+    exchange?.release();
+  }
+
+  // Whose 'close' is the request's, where the connection closes behind it.
+  get closing(): EventEmitter | null {
+    return this.#isDuplex ? this.#stream as EventEmitter : this.res;
+  }
+
+  /** Something to say by 'error'. */
+  _onError(error: Error): void {
+    if (failed.hasSubscribers) failed.publish({ request: this, error });
+    this.emit("error", error);
+  }
+
+  /** It is over. */
+  _onClose(): void {
+    if (this._closed) return;
+    this.destroyed = true;
+    this._closed = true;
+    this.#stopTimeout();
+    this.#signal?.removeEventListener("abort", this.#onSignal);
+    this._dropOutput(streamDestroyed("write"));
+    this.emit("close");
+  }
+
+  /** RFC 9110 section 9.2.2: a request that a kept connection lost before any answer goes once more, over a new one. */
+  _triesAgain(error: Error, control: ExchangeControl | undefined, isReused: boolean): boolean {
+    if (this.#dispatcher === undefined || this.#retry === false || control === undefined) return false;
+    if ((error as { code?: unknown }).code === "ERR_AGENT_DESTROYED") return false;
+    const { retry } = retryVerdict({
+      method: this.method,
+      hasIdempotencyKey: Boolean(this.getHeader("idempotency-key")),
+      reused: isReused,
+      bytesWritten: control.bytesWritten,
+      bytesRead: control.bytesRead,
+      bodyReplayable: this._canRewind,
+      userDestroyed: this.destroyed,
+      tries: this.#tries,
+    });
+    if (!retry) return false;
+    this._rewind();
+    this.#stopTimeout();
+    this.#dispatch(true);
+    return true;
+  }
+
+  // Time.
+
+  /** Has 'timeout' emitted after so much inactivity of the connection, ms, from when it is open; 0: not any more. */
+  override setTimeout(msecs: number, callback?: () => void): this {
+    if (this._ended) return this;
+    const ms = this.#duration(msecs, "msecs");
+    if (callback !== undefined) this.once("timeout", callback);
+    this._listenTimeout(ms);
+    return this;
+  }
+
+  // As Node's timers: what is too long for one is cut, with a warning.
+  #duration(value: unknown, name: string): number {
+    const ms = readDuration(value, name);
+    if (ms < (value as number)) {
+      emitWarning(
+        `${value} does not fit into a 32-bit signed integer. Timer duration was truncated to ${ms}.`,
+        "TimeoutOverflowWarning",
+      );
+    }
+    return ms;
+  }
+
+  /** As setTimeout(), of the response too. */
+  _listenTimeout(ms: number): void {
+    this.#timeoutMs = ms;
+    // Before the connection is open its stream is not the adapter's own, unless somebody has asked for it.
+    if (this.#isOpen || this.#timedStream !== undefined) this.#armTimeout(this.socket as StreamLike, ms);
+  }
+
+  /** setTimeout(0). */
+  clearTimeout(callback?: () => void): void {
+    this.setTimeout(0, callback);
+  }
+
+  #startTimeout(): void {
+    const byOption = this.timeout ?? this.agent?.options?.timeout;
+    if (this.#timeoutMs === undefined && !byOption) return;
+    if (this.#dispatcher !== undefined && !this.reusedSocket && this.listenerCount("socket") === 0) {
+      // A stream made before the connection is open is not the adapter's own.
+      if (byOption) this.#connectTimer = this.#dispatcher.clock.after(byOption, this.#onTimeout);
+      return;
+    }
+    this.#startStreamTimeout(byOption);
+  }
+
+  #startStreamTimeout(byOption: number | undefined): void {
+    const stream = this.socket as StreamLike;
+    this.#watchTimeout(stream);
+    // An agent that gives streams has set it, as a socket's option.
+    if (!this.#isDuplex && byOption) stream.setTimeout?.(byOption);
+    if (this.#timeoutMs !== undefined) this.#armTimeout(stream, this.#timeoutMs);
+  }
+
+  #armTimeout(stream: StreamLike, ms: number): void {
+    this.#watchTimeout(stream);
+    if (stream.connecting === true) stream.once("connect", () => stream.setTimeout?.(ms));
+    else stream.setTimeout?.(ms);
+  }
+
+  #watchTimeout(stream: StreamLike): void {
+    if (this.#timedStream === stream) return;
+    this.#timedStream = stream;
+    this.timeoutCb = this.#onTimeout;
+    stream.once("timeout", this.#onTimeout);
+    if (this.res !== null) stream.on("timeout", this.#onResponseTimeout);
+  }
+
+  /** Emits 'timeout'; a listener of the stream while somebody may wait for it. */
+  timeoutCb: (() => void) | null = null;
+
+  readonly #onTimeout = (): void => void this.emit("timeout");
+
+  readonly #onResponseTimeout = (): void => void this.res?.emit("timeout");
+
+  #stopTimeout(): void {
+    this.#connectTimer?.cancel();
+    const stream = this.#timedStream;
+    if (stream === undefined) return;
+    this.#timedStream = undefined;
+    this.timeoutCb = null;
+    stream.off("timeout", this.#onTimeout);
+    stream.off("timeout", this.#onResponseTimeout);
+    if (this.shouldKeepAlive && !stream.destroyed) stream.setTimeout?.(0);
+  }
+
+  /** TCP_NODELAY, now or when there is a connection. */
+  setNoDelay(noDelay: boolean = true): void {
+    this.#withStream((stream) => stream.setNoDelay?.(noDelay));
+  }
+
+  /** TCP keep-alive, now or when there is a connection. */
+  setSocketKeepAlive(enable: boolean = false, initialDelay: number = 0): void {
+    this.#withStream((stream) => stream.setKeepAlive?.(enable, initialDelay));
+  }
+
+  #withStream(use: (stream: StreamLike) => void): void {
+    const useOpen = (socket: unknown): void => {
+      const stream = socket as StreamLike;
+      if (stream.connecting === true) stream.once("connect", () => use(stream));
+      else use(stream);
+    };
+    if (this.socket !== null) useOpen(this.socket);
+    else this.once("socket", useOpen);
+  }
+}
+
+function ignore(): void {
+  // An error before the request has its stream comes again with it: the stream is destroyed.
+}
+
+function pairsOf(headers: readonly unknown[]): (readonly [unknown, unknown])[] {
+  return [...headerEntries(headers)];
+}

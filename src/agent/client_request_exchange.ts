@@ -1,0 +1,392 @@
+/**
+ * One try of a ClientRequest over one connection.
+ *
+ * Owns the translation of what a connection tells (`exchange.ts`) into Node's events on request and response, their order
+ * (NODE_SEMANTICS.md section 4), and the moment at which the connection is given back: when the response has been consumed.
+ * Knows no agent, option or header. The request's own state is the request's.
+ *
+ * Strategy: everything that is told runs in the asynchronous context in which the request was made. What Node defers by a
+ * tick is deferred by a microtask.
+ *
+ * @module
+ */
+
+import { Buffer } from "node:buffer";
+import { channel } from "node:diagnostics_channel";
+import { EventEmitter } from "node:events";
+import { ConnectionClosedError } from "./core/errors.ts";
+import type { BodyFraming } from "./core/framing.ts";
+import type { HeaderBlock } from "./core/headers.ts";
+import { keepAliveVerdict } from "./core/keep_alive.ts";
+import { ALL_LENIENT, type ParserLimits, type ResponseHead } from "./core/response_parser.ts";
+import type { Dispatched, Exchange, ExchangeControl } from "./exchange.ts";
+import { IncomingMessage, type ResponseSource } from "./incoming_message.ts";
+import type { MessageSink } from "./outgoing_message.ts";
+import { connectionReset } from "./outgoing_message_errors.ts";
+import { handOver } from "./socket_stream.ts";
+import { type Context, run } from "../runtime/context.ts";
+import { SocketError } from "../runtime/errors.ts";
+import { nextTick } from "../runtime/mod.ts";
+import type { Socket } from "../runtime/socket.ts";
+
+/** The request as its exchange sees it. */
+export interface ExchangeOwner extends EventEmitter {
+  readonly method: string;
+  readonly destroyed: boolean;
+  readonly aborted: boolean;
+  readonly finished: boolean;
+  shouldKeepAlive: boolean;
+  res: IncomingMessage | null;
+  readonly joinDuplicateHeaders: boolean | undefined;
+  readonly insecureHTTPParser: boolean | undefined;
+  readonly maxHeaderSize: number | undefined;
+  readonly maxHeadersCount: number | null;
+  /** The connection is not to be used again, whatever the server says. */
+  readonly _isLast: boolean;
+  /** All of the request has gone to the system. */
+  readonly _isSent: boolean;
+  /** A socket is known: Node's 'socket'. */
+  _onSocket(isReused: boolean): void;
+  /** The connection is open. */
+  _onOpen(sink: MessageSink): void;
+  /** The sink's bytes have gone to the system. */
+  _onDrain(): void;
+  /** A byte of an answer is here: the request is never tried again. */
+  _onAnswer(): void;
+  /** The response's head is here. */
+  _onHead(): void;
+  /** The connection is about to be the user's. */
+  _onHandOver(): void;
+  /** The last byte of the response was consumed. */
+  _onEnd(): void;
+  /** Something to say by 'error'. */
+  _onError(error: Error): void;
+  /** It is over. */
+  _onClose(): void;
+  /** The response's setTimeout(). */
+  _listenTimeout(ms: number): void;
+  /** The connection failed before any byte of an answer: true if the request is tried again. */
+  _triesAgain(error: Error, control: ExchangeControl | undefined, isReused: boolean): boolean;
+}
+
+/** How the exchange gets at the stream of its socket. */
+export type StreamOf = (socket: Socket) => unknown;
+
+const EMPTY = new Uint8Array(0);
+const responseFinish = channel("http.client.response.finish");
+
+/** See the file's comment. */
+export class RequestExchange implements Exchange, MessageSink, ResponseSource {
+  readonly method: string;
+  readonly head: Uint8Array = EMPTY;
+  readonly body: undefined = undefined;
+  readonly hasMore = true;
+  readonly request: ExchangeOwner;
+  readonly #context: Context;
+  readonly #streamOf: StreamOf;
+  readonly #highWaterMark: { readableHighWaterMark?: number } | undefined;
+  #dispatched: Dispatched | undefined;
+  #socket: Socket | undefined;
+  #control: ExchangeControl | undefined;
+  #stream: unknown;
+  #response: IncomingMessage | undefined;
+  #isReused = false;
+  #isAnnounced = false;
+  #isAnnouncing = false;
+  #isHeld = false;
+  #isReleased = false;
+  #isOver = false;
+
+  /** `context`: in which the request was made. `stream`: whose high water mark the response takes, where it is known. */
+  constructor(request: ExchangeOwner, context: Context, streamOf: StreamOf, stream?: object) {
+    this.request = request;
+    this.method = request.method;
+    this.#context = context;
+    this.#streamOf = streamOf;
+    this.#highWaterMark = stream;
+  }
+
+  /** Says how it is given up. */
+  bind(dispatched: Dispatched): void {
+    this.#dispatched = dispatched;
+  }
+
+  get anyStatusConnects(): boolean {
+    return this.method === "CONNECT";
+  }
+
+  get isLast(): boolean {
+    return this.request._isLast;
+  }
+
+  get limits(): Partial<ParserLimits> | undefined {
+    const { maxHeaderSize, maxHeadersCount, insecureHTTPParser } = this.request;
+    if (!maxHeaderSize && maxHeadersCount === null && insecureHTTPParser !== true) return undefined;
+    return {
+      ...maxHeaderSize ? { maxHeaderBytes: maxHeaderSize } : undefined,
+      ...limitsOfCount(maxHeadersCount),
+      ...insecureHTTPParser === true ? { leniency: ALL_LENIENT } : undefined,
+    };
+  }
+
+  /** The stream of the connection; undefined until it has a socket. */
+  get socket(): unknown {
+    return this.#socket === undefined ? undefined : this.#stream ??= this.#streamOf(this.#socket);
+  }
+
+  // What is told to the user runs in his context. What he throws is his process's uncaught exception, as it would be in
+  // Node; the connection goes on (socket.ts: a handler must not throw).
+  #tell<This, Result, Argument>(
+    fn: (this: This, argument: Argument) => Result,
+    self: This,
+    argument: Argument,
+  ): Result | undefined {
+    try {
+      return run(this.#context, fn, self, argument);
+    } catch (error) {
+      nextTick(() => {
+        throw error;
+      });
+      return undefined;
+    }
+  }
+
+  /** 'socket' was told. */
+  get isAnnounced(): boolean {
+    return this.#isAnnounced;
+  }
+
+  /** Gives up; `error` is the request's own and comes back by its `_onClose`. */
+  abort(error: Error | null): void {
+    const reason = error ?? connectionReset("aborted");
+    if (this.#dispatched === undefined) this.onError(reason);
+    else this.#dispatched.abort(reason);
+  }
+
+  /** The request's upload is complete and the response consumed: the connection goes back. */
+  release(): void {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    this.#response?._release();
+    this.#control?.release();
+  }
+
+  // What the connection tells.
+
+  onConnecting(socket: Socket): void {
+    this.#socket = socket;
+    this.#announceLater();
+  }
+
+  onStart(control: ExchangeControl, isReused: boolean): void {
+    this.#control = control;
+    this.#socket = control.socket;
+    this.#isReused = isReused;
+    if (this.#isAnnounced) this.#tell(this.#open, this, undefined);
+    else this.#announceLater();
+  }
+
+  #announceLater(): void {
+    if (this.#isAnnouncing) return;
+    this.#isAnnouncing = true;
+    nextTick(() => run(this.#context, this.#announce, this, undefined));
+  }
+
+  #announce(): void {
+    if (this.#isOver || this.request.destroyed) return;
+    this.#isAnnounced = true;
+    this.request._onSocket(this.#isReused);
+    if (this.#control !== undefined) this.#open();
+  }
+
+  #open(): void {
+    if (!this.request.destroyed) this.request._onOpen(this);
+  }
+
+  onDrain(): void {
+    this.#tell(this.request._onDrain, this.request, undefined);
+  }
+
+  onInformational(head: ResponseHead): void {
+    this.#tell(this.#inform, this, head);
+  }
+
+  #inform(head: ResponseHead): void {
+    const { request } = this;
+    request._onAnswer();
+    if (head.status === 100) request.emit("continue");
+    request.emit("information", {
+      statusCode: head.status,
+      statusMessage: head.statusText,
+      httpVersion: `${head.httpVersionMajor}.${head.httpVersionMinor}`,
+      httpVersionMajor: head.httpVersionMajor,
+      httpVersionMinor: head.httpVersionMinor,
+      headers: this.#message(head).headers,
+      rawHeaders: head.headers.rawHeaders,
+    });
+  }
+
+  #message(head: ResponseHead): IncomingMessage {
+    const message = new IncomingMessage(this.#highWaterMark);
+    if (this.#highWaterMark === undefined) message._begin(head, this);
+    else {
+      message._begin(head, this);
+      message.socket = this.socket;
+    }
+    message.joinDuplicateHeaders = this.request.joinDuplicateHeaders;
+    return message;
+  }
+
+  onHead(head: ResponseHead, framing: BodyFraming): void {
+    const response = this.#response = this.#message(head);
+    const { request } = this;
+    if (request.shouldKeepAlive) {
+      request.shouldKeepAlive =
+        keepAliveVerdict({ head, framing, connectionClose: request._isLast, bufferMs: 0 }).reusable;
+    }
+    this.#tell(this.#respond, this, response);
+  }
+
+  #respond(response: IncomingMessage): void {
+    const { request } = this;
+    request._onAnswer();
+    request.res = response;
+    response.req = request;
+    request._onHead();
+    if (responseFinish.hasSubscribers) responseFinish.publish({ request, response });
+    // Before any listener of the user's, so that the connection is given back whatever he does.
+    response.on("end", () => this.#onConsumed());
+    // What nobody reads would hold the connection.
+    if (request.aborted || !request.emit("response", response)) response._dump();
+  }
+
+  onBody(chunk: Uint8Array): boolean {
+    const response = this.#response!;
+    if (response._dumped && response.listenerCount("data") === 0) return true;
+    return this.#tell(response.push, response, Buffer.from(chunk)) ?? true;
+  }
+
+  onResponseEnd(trailers: HeaderBlock | undefined): boolean {
+    this.#isHeld = true;
+    this.#tell(this.#response!._complete, this.#response!, trailers);
+    return false;
+  }
+
+  onComplete(): void {
+    this.#isOver = true;
+  }
+
+  #onConsumed(): void {
+    if (this.#isOver && !this.#isHeld) return;
+    this.request._onEnd();
+  }
+
+  onUpgrade(head: ResponseHead, socket: Socket, rest: Uint8Array): void {
+    this.#isOver = true;
+    this.#tell(this.#upgrade, this, { head, socket, rest });
+  }
+
+  #upgrade({ head, socket, rest }: { head: ResponseHead; socket: Socket; rest: Uint8Array }): void {
+    const { request } = this;
+    const response = this.#response = this.#message(head);
+    response.upgrade = true;
+    response.req = request;
+    request.res = response;
+    const event = this.method === "CONNECT" ? "connect" : "upgrade";
+    const stream = handOver(socket) as unknown as EventEmitter & {
+      destroy(): void;
+      _httpMessage?: unknown;
+    };
+    if (request.listenerCount(event) === 0) {
+      stream.destroy();
+      response.destroy(connectionReset("aborted"));
+      return request._onClose();
+    }
+    request._onHandOver();
+    stream.emit("agentRemove");
+    if ("_httpMessage" in stream) stream._httpMessage = null;
+    response.socket = stream;
+    request.emit(event, response, stream, Buffer.from(rest));
+    request._onClose();
+  }
+
+  onError(error: Error): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    // Inside the user's destroy(): what there is to say is said later.
+    if (this.request.destroyed) nextTick(() => run(this.#context, this.#fail, this, error));
+    else this.#tell(this.#fail, this, error);
+  }
+
+  #fail(error: Error): void {
+    const { request } = this;
+    const response = this.#response;
+    if (response === undefined) {
+      if (!request.destroyed) {
+        if (request._triesAgain(error, this.#control, this.#isReused)) return;
+        request._onError(this.#asNode(error));
+      }
+      return request._onClose();
+    }
+    if (response.complete) return request._onClose();
+    // The reader gave up: his 'close' comes first.
+    if (response.destroyed) return void response.once("close", () => request._onClose());
+    if (!request.destroyed && !isHangUp(error)) {
+      request._onError(this.#asNode(error));
+    }
+    response.destroy(connectionReset("aborted", error));
+    request._onClose();
+  }
+
+  /** The error that Node's client has for it. */
+  #asNode(error: Error): Error {
+    if (isHangUp(error)) return connectionReset("socket hang up", error);
+    if (!(error instanceof SocketError) || !(error.cause instanceof Error)) return error;
+    // Of a stream of Node's the cause is what Node's client would tell; what a native socket said has our members added.
+    const isNodes = this.#highWaterMark !== undefined || this.#socket?.info?.adapter === "node";
+    const isUsers = (this.#stream as { errored?: unknown } | undefined)?.errored === error.cause;
+    return isNodes || isUsers || hasNodesMembers(error.cause, error.code) ? error.cause : error;
+  }
+
+  // What the request asks, as its sink.
+
+  get pendingBytes(): number {
+    return this.#control?.socket.pendingBytes ?? 0;
+  }
+
+  write(chunk: Uint8Array, more: boolean): void {
+    this.#control?.write(chunk, more);
+  }
+
+  end(): void {
+    this.#control?.end();
+  }
+
+  // What the response asks, as its source.
+
+  resume(): void {
+    this.#control?.resume();
+  }
+
+  setTimeout(ms: number): void {
+    this.request._listenTimeout(ms);
+  }
+}
+
+// The other side, or a stream's owner, ended it without a word.
+function isHangUp(error: Error): boolean {
+  return error instanceof ConnectionClosedError ||
+    (error instanceof SocketError && error.code === "ERR_STREAM_PREMATURE_CLOSE");
+}
+
+// Node's document, "request.maxHeadersCount": 0 means no limit, anything else cuts.
+function limitsOfCount(count: number | null): Partial<ParserLimits> | undefined {
+  if (typeof count !== "number") return undefined;
+  if (count <= 0) return { maxHeaderLines: Infinity };
+  return { maxHeadersCount: count, maxHeaderLines: Infinity };
+}
+
+function hasNodesMembers(cause: Error, code: string): boolean {
+  const facts = cause as { code?: unknown; syscall?: unknown };
+  return facts.code === code && (facts.syscall !== undefined || !/^E[A-Z]+$/.test(code));
+}

@@ -1,0 +1,263 @@
+/**
+ * What `request(url[, options][, callback])` is given, read and checked (Node's http document, "http.request").
+ *
+ * Owns the three forms of the arguments, the meaning and the errors of each option that a request itself needs. The others are
+ * the agent's and the socket's: they are passed on as they are. Pure.
+ *
+ * @module
+ */
+
+import { isToken } from "./core/characters.ts";
+import {
+  ArgumentTypeError,
+  invalidArgType,
+  invalidToken,
+  outOfRange,
+  unescapedCharacters,
+} from "./core/errors.ts";
+
+/** An agent as a request needs it: ours, the runtime's, or anybody's. */
+export interface AgentLike {
+  /** Finds a connection for the request and answers by its onSocket(). */
+  addRequest(request: unknown, options: Record<string, unknown>): void;
+  /** `"http:"` or `"https:"`. */
+  readonly protocol?: string | undefined;
+  /** 80 or 443. */
+  readonly defaultPort?: number | undefined;
+  /** Connections are kept. */
+  readonly keepAlive?: boolean | undefined;
+  /** Connections to one origin. */
+  readonly maxSockets?: number | undefined;
+  /** As they were given to it. */
+  readonly options?: { readonly timeout?: number | undefined } | undefined;
+}
+
+/** May a request that failed be sent again? See {@linkcode RequestOptions.retry}. */
+export type RetryOption = "idempotent" | false;
+
+/** Options of `request()`; names and defaults are Node's. All others are passed to the agent, and so to the socket. */
+export interface RequestOptions {
+  /** Default: the shared agent of the scheme; false: a connection of its own, with default options. */
+  agent?: AgentLike | boolean | undefined;
+  /** Basic authentication, `"user:password"`. */
+  auth?: string | null | undefined;
+  /** Makes the connection where no agent is given. */
+  createConnection?:
+    | ((
+      options: Record<string, unknown>,
+      callback: (error: Error | null, stream?: unknown) => void,
+    ) => unknown)
+    | undefined;
+  /** Default: the agent's. */
+  defaultPort?: number | string | undefined;
+  /** 4 or 6: addresses of that family alone. */
+  family?: number | undefined;
+  /** An object, pairs, or a flat array of names and values. */
+  headers?: Readonly<Record<string, unknown>> | readonly unknown[] | undefined;
+  /** Flags of dns.lookup(). */
+  hints?: number | undefined;
+  /** Default `"localhost"`. */
+  host?: string | null | undefined;
+  /** As host; it wins. */
+  hostname?: string | null | undefined;
+  /** Accept what HTTP forbids. Default false. */
+  insecureHTTPParser?: boolean | undefined;
+  /** Join repeated fields of the response of which Node keeps the first. Default false. */
+  joinDuplicateHeaders?: boolean | undefined;
+  /** Local address to bind. */
+  localAddress?: string | undefined;
+  /** Local port to bind. */
+  localPort?: number | undefined;
+  /** Looks names up in the place of dns.lookup(). */
+  lookup?: unknown;
+  /** Bytes of the response's head. Default 16,384. */
+  maxHeaderSize?: number | undefined;
+  /** Default "GET"; sent in upper case. */
+  method?: string | undefined;
+  /** Default `"/"`. */
+  path?: string | null | undefined;
+  /** Default: defaultPort. */
+  port?: number | string | null | undefined;
+  /** Must be the agent's. */
+  protocol?: string | null | undefined;
+  /**
+   * "idempotent": a request that fails on a connection that has served before, without a byte of an answer, is sent once
+   * more over a new one if its method permits (RFC 9110 section 9.2.2). false: never. Default "idempotent". Differs from
+   * Node: new.
+   */
+  retry?: RetryOption | undefined;
+  /** Add Connection, Content-Length, Transfer-Encoding and Host. Default true. */
+  setDefaultHeaders?: boolean | undefined;
+  /** Add Host. Default: setDefaultHeaders. */
+  setHost?: boolean | undefined;
+  /** Destroys the request with an AbortError. */
+  signal?: AbortSignal | undefined;
+  /** Unix domain socket. */
+  socketPath?: string | undefined;
+  /** Time of inactivity of the connection after which 'timeout' is emitted, ms; includes connecting. */
+  timeout?: number | undefined;
+  /** Names of headers whose values are joined into one line by "; ". */
+  uniqueHeaders?: readonly (string | readonly string[])[] | undefined;
+  /** Bytes from which write() returns false. */
+  highWaterMark?: number | undefined;
+  /** Whatever net.connect() and tls.connect() take. */
+  [name: string]: unknown;
+}
+
+/** What `request()` was given. */
+export interface RequestArguments {
+  /** An object of our own. */
+  readonly options: RequestOptions;
+  /** A listener for 'response'. */
+  readonly callback: ((...args: never[]) => void) | undefined;
+}
+
+/** Reads `(url[, options][, callback])` and `(options[, callback])`. ERR_INVALID_URL. */
+export function readArguments(input: unknown, second: unknown, third: unknown): RequestArguments {
+  const isUrl = typeof input === "string" || isUrlLike(input);
+  const fromUrl = isUrl
+    ? urlToHttpOptions(typeof input === "string" ? parse(input) : input as URL)
+    : undefined;
+  const rest = isUrl ? [second, third] : [input, second];
+  if (typeof rest[0] === "function") {
+    return { options: { ...fromUrl }, callback: rest[0] as RequestArguments["callback"] };
+  }
+  const callback = typeof rest[1] === "function" ? rest[1] as RequestArguments["callback"] : undefined;
+  return { options: { ...fromUrl, ...inherited(rest[0]) }, callback };
+}
+
+// `{ ...options }` leaves out what an options object inherits, as Node's Object.assign does; url.parse()'s has methods there.
+function inherited(options: unknown): RequestOptions {
+  return typeof options === "object" && options !== null ? options as RequestOptions : {};
+}
+
+function parse(text: string): URL {
+  try {
+    return new URL(text);
+  } catch (error) {
+    // The runtime's own has Node's code on Node and Deno; `input` may hold a password, and it is the caller's own.
+    throw Object.assign(new ArgumentTypeError("ERR_INVALID_URL", "Invalid URL"), {
+      input: text,
+      cause: error,
+    });
+  }
+}
+
+// Node's test for a WHATWG URL of any realm; url.parse()'s has `auth` and `path`.
+function isUrlLike(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { href, protocol, auth, path } = value as Record<string, unknown>;
+  return Boolean(href && protocol && auth === undefined && path === undefined);
+}
+
+/** Node's `url.urlToHttpOptions()`. */
+export function urlToHttpOptions(url: URL): RequestOptions {
+  const { hostname, pathname, search, username, password, port } = url;
+  const options: RequestOptions = {
+    ...url,
+    protocol: url.protocol,
+    hostname: hostname.startsWith("[") ? hostname.slice(1, -1) : hostname,
+    hash: url.hash,
+    search,
+    pathname,
+    path: `${pathname || ""}${search || ""}`,
+    href: url.href,
+  };
+  if (port !== "") options.port = Number(port);
+  if (username || password) options.auth = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return options;
+}
+
+/** The agent that serves the request; undefined: `createConnection` does. ERR_INVALID_ARG_TYPE. */
+export function chooseAgent(options: RequestOptions, defaultAgent: AgentLike): AgentLike | undefined {
+  const { agent } = options;
+  if (agent === false) return new (defaultAgent.constructor as new () => AgentLike)();
+  if (agent === undefined || agent === null) {
+    return typeof options.createConnection === "function" ? undefined : defaultAgent;
+  }
+  if (typeof (agent as AgentLike).addRequest === "function") return agent as AgentLike;
+  throw invalidArgType("options.agent", "one of Agent-like Object, undefined, or false", agent);
+}
+
+/** ERR_INVALID_PROTOCOL where the scheme is not the agent's. */
+export function checkProtocol(
+  options: RequestOptions,
+  agent: AgentLike | undefined,
+  defaultAgent: AgentLike,
+): void {
+  const protocol = options.protocol || defaultAgent.protocol;
+  const expected = agent?.protocol || defaultAgent.protocol;
+  if (protocol === expected) return;
+  throw new ArgumentTypeError(
+    "ERR_INVALID_PROTOCOL",
+    `Protocol "${protocol}" not supported. Expected "${expected}"`,
+  );
+}
+
+/** A path converted once. ERR_UNESCAPED_CHARACTERS. */
+export function readPath(path: unknown): string {
+  const text = String(path);
+  if (/[^\u0021-\u00ff]/.test(text)) throw unescapedCharacters("Request path");
+  return text;
+}
+
+/** In upper case; default "GET". ERR_INVALID_ARG_TYPE, ERR_INVALID_HTTP_TOKEN. */
+export function readMethod(method: unknown): string {
+  if (method === undefined || method === null) return "GET";
+  if (typeof method !== "string") throw invalidArgType("options.method", "of type string", method);
+  if (method === "") return "GET";
+  if (!isToken(method)) throw invalidToken("Method", method);
+  return method.toUpperCase();
+}
+
+/** hostname, host, or "localhost". ERR_INVALID_ARG_TYPE. */
+export function readHost(options: RequestOptions): string {
+  return hostOption(options.hostname, "hostname") || hostOption(options.host, "host") || "localhost";
+}
+
+function hostOption(host: unknown, name: string): string | null | undefined {
+  if (host === undefined || host === null || typeof host === "string") return host;
+  throw invalidArgType(`options.${name}`, "of type string or one of undefined or null", host);
+}
+
+/** Undefined or a boolean. ERR_INVALID_ARG_TYPE. */
+export function readBoolean(value: unknown, name: string): boolean | undefined {
+  if (value === undefined || typeof value === "boolean") return value;
+  throw invalidArgType(name, "of type boolean", value);
+}
+
+/** Undefined or a whole number from 0. ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
+export function readMaxHeaderSize(value: unknown): number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== "number") throw invalidArgType("maxHeaderSize", "of type number", value);
+  if (!Number.isInteger(value)) throw outOfRange("maxHeaderSize", "an integer", value);
+  if (value < 0) throw outOfRange("maxHeaderSize", `>= 0 && <= ${Number.MAX_SAFE_INTEGER}`, value);
+  return value;
+}
+
+/** Longest delay of a timer: 2^31 - 1 ms. */
+const MAX_DELAY_MS = 2_147_483_647;
+
+/** A timer's duration, ms; what is too long is cut to 2^31 - 1. ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
+export function readDuration(value: unknown, name: string): number {
+  if (typeof value !== "number") throw invalidArgType(name, "of type number", value);
+  if (value < 0 || !Number.isFinite(value)) throw outOfRange(name, "a non-negative finite number", value);
+  return Math.min(value, MAX_DELAY_MS);
+}
+
+/** Names in lower case; undefined where none were given. */
+export function readUniqueHeaders(names: RequestOptions["uniqueHeaders"]): ReadonlySet<string> | undefined {
+  return Array.isArray(names) ? new Set(names.map((name) => String(name).toLowerCase())) : undefined;
+}
+
+/** Value of the Host line: RFC 3986 section 3.2.2 for an IPv6 address, the port unless it is the scheme's. */
+export function hostLine(
+  host: string,
+  port: number | string,
+  defaultPort: number | string | undefined,
+): string {
+  const colon = host.indexOf(":");
+  const isAddress = colon !== -1 && host.includes(":", colon + 1) && !host.startsWith("[");
+  const name = isAddress ? `[${host}]` : host;
+  return port && Number(port) !== Number(defaultPort) ? `${name}:${port}` : name;
+}

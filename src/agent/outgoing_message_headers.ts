@@ -1,0 +1,112 @@
+/**
+ * The headers of an outgoing message while they may still change.
+ *
+ * Owns Node's header methods (http document, "Class: http.OutgoingMessage"): names keep their case and are found in any.
+ * Values stay what the caller gave, so that getHeader() returns them; they are converted and checked again when the head
+ * is rendered (outgoing_message_head.ts), because an object may give another text then. Knows no framing and no socket.
+ *
+ * @module
+ */
+
+import { isFieldValue, isToken } from "./core/characters.ts";
+import { invalidArgType, invalidHeaderContent, invalidHeaderValue, invalidToken } from "./core/errors.ts";
+
+/** A header's value as Node's setHeader() takes it: a number, a string, or several. */
+export type OutgoingHeaderValue = number | string | readonly string[];
+
+/** Throws ERR_INVALID_HTTP_TOKEN where `name` is none. Node's `http.validateHeaderName(name[, label])`. */
+export function validateHeaderName(name: string, label?: string): void {
+  if (typeof name !== "string" || !isToken(name)) throw invalidToken(label ?? "Header name", name);
+}
+
+/**
+ * Throws ERR_HTTP_INVALID_HEADER_VALUE where `value` is undefined, ERR_INVALID_CHAR where it holds what RFC 9110 section 5.5
+ * forbids. Node's `http.validateHeaderValue(name, value)`.
+ */
+export function validateHeaderValue(name: string, value: unknown): void {
+  if (value === undefined) throw invalidHeaderValue(name, "it is undefined");
+  if (typeof value === "number") return;
+  if (!isFieldValue(typeof value === "string" ? value : `${value as string}`)) {
+    throw invalidHeaderContent(name);
+  }
+}
+
+/** See the file's comment. */
+export class OutgoingHeaders {
+  /** Lower-cased name -> name and value as given. Without a prototype: "constructor" is a name as any other. */
+  readonly #fields: Record<string, [string, unknown]> = Object.create(null);
+
+  /** Replaces whatever was there under this name. */
+  set(name: string, value: unknown): void {
+    validateHeaderName(name);
+    validateHeaderValue(name, value);
+    this.#fields[name.toLowerCase()] = [name, value];
+  }
+
+  /** Sets each field of a Headers or a Map; several set-cookie entries become one of many values. */
+  setAll(headers: Iterable<readonly [string, unknown]>): void {
+    const { keys, get } = (headers ?? {}) as { keys?: unknown; get?: unknown };
+    if (Array.isArray(headers) || typeof keys !== "function" || typeof get !== "function") {
+      throw invalidArgType("headers", "an instance of Headers or Map", headers);
+    }
+    const cookies: unknown[] = [];
+    for (const [name, value] of headers) {
+      if (name !== "set-cookie") this.set(name, value);
+      else if (Array.isArray(value)) cookies.push(...value);
+      else cookies.push(value);
+    }
+    if (cookies.length > 0) this.set("set-cookie", cookies);
+  }
+
+  /** Adds to what is there. */
+  append(name: string, value: unknown): void {
+    validateHeaderName(name);
+    validateHeaderValue(name, value);
+    const field = this.#fields[name.toLowerCase()];
+    if (field === undefined) return this.set(name, value);
+    const present = Array.isArray(field[1]) ? field[1] : [field[1]];
+    field[1] = present.concat(value);
+  }
+
+  /** The value as it was given. */
+  get(name: string): unknown {
+    return this.#fields[lower(name)]?.[1];
+  }
+
+  /** True where it is set. */
+  has(name: string): boolean {
+    return this.#fields[lower(name)] !== undefined;
+  }
+
+  /** Takes it away. */
+  delete(name: string): void {
+    delete this.#fields[name.toLowerCase()];
+  }
+
+  /** Lower-cased, in the order set. */
+  names(): string[] {
+    return Object.keys(this.#fields);
+  }
+
+  /** As given, in the order set. */
+  rawNames(): string[] {
+    return Object.values(this.#fields).map(([name]) => name);
+  }
+
+  /** Lower-cased names with their values: a copy without a prototype. */
+  toObject(): Record<string, unknown> {
+    const object: Record<string, unknown> = Object.create(null);
+    for (const [name, field] of Object.entries(this.#fields)) object[name] = field[1];
+    return object;
+  }
+
+  /** Names and values as given, in the order set. */
+  entries(): [string, unknown][] {
+    return Object.values(this.#fields);
+  }
+}
+
+function lower(name: string): string {
+  if (typeof name !== "string") throw invalidArgType("name", "of type string", name);
+  return name.toLowerCase();
+}
