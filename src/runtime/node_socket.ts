@@ -258,7 +258,7 @@ export class NodeSocket implements Socket {
    * until `takeBack(stream)`. Its half-open mode is Node's default meanwhile: the peer's FIN ends it.
    */
   lend(): Duplex {
-    if (this.#lent) return this.#stream;
+    if (this.#lent && !this.destroyed) return this.#stream;
     this.#assertOpen("lend");
     this.#lent = true;
     this.#stream.allowHalfOpen = false;
