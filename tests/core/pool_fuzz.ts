@@ -216,7 +216,9 @@ class Episode {
     this.#tell(`acquire ${waiter} ${key}${isFresh ? " fresh" : ""} at ${this.#now}`);
     if (isFresh) this.#fresh.add(waiter);
     this.#unanswered.add(waiter);
-    const ticket = this.#pool.acquire(waiter, name, key, this.#now, isFresh);
+    const ticket = isFresh || this.#random.once(2)
+      ? this.#pool.acquire(waiter, name, key, this.#now, isFresh)
+      : this.#pool.acquire(waiter, name, key, this.#now);
     this.#model.acquire(waiter, name, key, this.#now, isFresh);
     const twin = this.#model.tickets.find((ticket) => ticket.waiter === waiter);
     this.#expectEqual(ticket?.waiter, twin?.waiter, "ticket");
@@ -234,7 +236,8 @@ class Episode {
   }
 
   #release(slot: PoolSlot, model: ModelSlot): void {
-    const expiresAt = this.#now + this.#random.pick([-1, 0, 1, 40, 100, 100, 101, 300, Infinity]);
+    const expiresIn = this.#random.once(8) ? [-1, 0, 1] : [40, 100, 100, 101, 300, Infinity];
+    const expiresAt = this.#now + this.#random.pick(expiresIn);
     const mayPark = !this.#random.once(8);
     this.#tell(`release ${slot.waiter} until ${expiresAt} ${mayPark ? "" : "not to park"} at ${this.#now}`);
     const isPlain = expiresAt === Infinity && mayPark && this.#random.once(2);

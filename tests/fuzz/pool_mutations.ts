@@ -9,7 +9,7 @@
  *
  * A fault is one change of a count, a list, a comparison, a condition or a result: see `faultsOf`. Each mutant is
  * compiled in memory; its loops are counted, so that one that never ends is noticed too. Exit code 1 if a fault
- * survives that `SURVIVORS` does not give a reason for, or if one listed there is noticed after all.
+ * survives that pool_survivors.ts does not give a reason for, or if one listed there is noticed after all.
  *
  * @module
  */
@@ -17,8 +17,18 @@
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import ts from "typescript";
+import type { ExpiryQueue } from "../../src/agent/core/expiry_queue.ts";
+import type { Heap } from "../../src/agent/core/heap.ts";
 import type { PoolLimits } from "../../src/agent/core/pool.ts";
 import { type FuzzedPool, fuzzPool } from "../core/pool_fuzz.ts";
+import {
+  checkExpiryBuckets,
+  checkExpiryOrder,
+  checkHeap,
+  type Idle,
+  type Ranked,
+} from "../core/pool_parts.ts";
+import { SURVIVORS } from "./pool_survivors.ts";
 
 const CORE = new URL("../../src/agent/core/", import.meta.url);
 const FILES: readonly string[] = [
@@ -36,9 +46,6 @@ const STEPS_PER_SEED = 40_000;
 /** More turns of a loop in one step than this: it does not end. */
 const MAX_LOOP_TURNS = 20_000;
 
-/** Faults that change nothing anyone can see, by file, line's text and fault, with the reason. */
-const SURVIVORS: Readonly<Record<string, string>> = {};
-
 /** Replaces the source between two offsets. */
 interface Fault {
   readonly file: string;
@@ -48,35 +55,43 @@ interface Fault {
 }
 
 const sources = new Map(FILES.map((file) => [file, readFileSync(new URL(`${file}.ts`, CORE), "utf8")]));
+
 function describe(fault: Fault): string {
   const source = sources.get(fault.file)!;
   const lineStart = source.lastIndexOf("\n", fault.start) + 1;
   const line = source.slice(lineStart, source.indexOf("\n", fault.start)).trim();
   const was = source.slice(fault.start, fault.end).replace(/\s+/g, " ");
-  return `${fault.file}: ${line} | ${was} -> ${fault.text || "nothing"}`;
+  return `${fault.file}: ${line} | ${was} -> ${fault.text.replace(/\s+/g, " ")}`;
 }
 
-/** Runs the fuzz against the pool with a fault; true if it stays green. */
+/** Runs the checks and the fuzz against the pool with a fault; true if all stays green. */
 function survives(fault: Fault | undefined): boolean {
   let turns = 0;
   const countTurn = (): void => {
     if (++turns > MAX_LOOP_TURNS) throw new Error("A loop does not end");
   };
-  const PoolCore = compile(fault, countTurn);
-  if (PoolCore === undefined) return false;
+  const startStep = (): void => {
+    turns = 0;
+  };
   try {
-    for (const seed of SEEDS) {
-      fuzzPool((limits) => new PoolCore(limits), seed, STEPS_PER_SEED, () => turns = 0);
-    }
+    const { PoolCore, Heap, ExpiryQueue } = compile(fault, countTurn);
+    checkExpiryBuckets(new ExpiryQueue());
+    checkExpiryOrder(new ExpiryQueue(), startStep);
+    checkHeap(new Heap(), startStep);
+    for (const seed of SEEDS) fuzzPool((limits) => new PoolCore(limits), seed, STEPS_PER_SEED, startStep);
     return true;
   } catch {
     return false;
   }
 }
 
-type PoolConstructor = new (limits: PoolLimits) => FuzzedPool;
+interface Mutant {
+  readonly PoolCore: new (limits: PoolLimits) => FuzzedPool;
+  readonly Heap: new () => Heap<Ranked>;
+  readonly ExpiryQueue: new () => ExpiryQueue<Idle>;
+}
 
-function compile(fault: Fault | undefined, countTurn: () => void): PoolConstructor | undefined {
+function compile(fault: Fault | undefined, countTurn: () => void): Mutant {
   const modules = new Map<string, Record<string, unknown>>();
   for (const file of FILES) {
     let source = sources.get(file)!;
@@ -88,13 +103,9 @@ function compile(fault: Fault | undefined, countTurn: () => void): PoolConstruct
     const exports: Record<string, unknown> = {};
     modules.set(file, exports);
     const require = (path: string): unknown => modules.get(path.slice(2, -3));
-    try {
-      new Function("exports", "require", "countTurn", outputText)(exports, require, countTurn);
-    } catch {
-      return undefined;
-    }
+    new Function("exports", "require", "countTurn", outputText)(exports, require, countTurn);
   }
-  return modules.get("pool")!["PoolCore"] as PoolConstructor;
+  return Object.assign({}, ...modules.values()) as Mutant;
 }
 
 /** Lets each turn of each loop call countTurn(). */
@@ -234,15 +245,14 @@ function main(wanted: string | undefined): number {
     }
     console.log(`${file}: ${noticed} noticed so far, ${survivors.length} survive`);
   }
-  for (const id of survivors) console.log(`${id in SURVIVORS ? "may survive" : "SURVIVES"}: ${id}`);
-  const listed = Object.keys(SURVIVORS).filter((id) => wanted === undefined || id.startsWith(`${wanted}:`));
+  const reasons = new Map(SURVIVORS.flatMap(([reason, ids]) => ids.map((id) => [id, reason] as const)));
+  for (const id of survivors) console.log(`${id}\n    ${reasons.get(id) ?? "SURVIVES WITHOUT A REASON"}`);
+  const listed = [...reasons.keys()].filter((id) => wanted === undefined || id.startsWith(`${wanted}:`));
   const stale = listed.filter((id) => !survivors.includes(id));
   for (const id of stale) console.log(`LISTED as a survivor, but noticed or not there: ${id}`);
-  const unexplained = survivors.filter((id) => !(id in SURVIVORS));
-  console.log(
-    `${noticed} noticed, ${survivors.length} survive, ${unexplained.length} of them without a reason`,
-  );
-  return unexplained.length + stale.length > 0 ? 1 : 0;
+  const unexplained = survivors.filter((id) => !reasons.has(id)).length;
+  console.log(`${noticed} noticed, ${survivors.length} survive, ${unexplained} of them without a reason`);
+  return unexplained + stale.length > 0 ? 1 : 0;
 }
 
 process.exit(main(process.argv[2]));

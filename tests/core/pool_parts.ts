@@ -1,0 +1,98 @@
+/**
+ * What the parts of the pool promise, checked on any implementation of them: the suite gives the real ones, the
+ * mutation script (tests/fuzz/pool_mutations.ts) faulty ones.
+ *
+ * @module
+ */
+import * as assert from "uvu/assert";
+import { type Expiring, EXPIRY_GRAIN_MS, type ExpiryQueue } from "../../src/agent/core/expiry_queue.ts";
+import type { Heap, HeapItem } from "../../src/agent/core/heap.ts";
+import { Link, type LinkedList } from "../../src/agent/core/linked_list.ts";
+import { Random } from "./pool_fuzz.ts";
+
+/** An item of a heap. */
+export interface Ranked extends HeapItem {
+  rank: number;
+}
+
+/** Heap.top is the lowest rank through random changes. */
+export function checkHeap(heap: Heap<Ranked>, beforeStep: () => void = () => {}): void {
+  const random = new Random(1);
+  let items: Ranked[] = [];
+  for (let step = 0; step < 5_000; step++) {
+    beforeStep();
+    const known = items.length > 0 && !random.once(3) ? random.pick(items) : undefined;
+    const item = known ?? { heapIndex: -1, rank: 0 };
+    if (known !== undefined && random.once(2)) {
+      heap.remove(item);
+      heap.remove(item);
+      assert.is(item.heapIndex, -1);
+      items = items.filter((other) => other !== item);
+    } else {
+      item.rank = random.below(1_000);
+      heap.set(item, item.rank);
+      if (known === undefined) items.push(item);
+    }
+    assert.is(heap.size, items.length);
+    assert.is(heap.top?.rank, items.length === 0 ? undefined : Math.min(...items.map((each) => each.rank)));
+  }
+}
+
+/** LinkedList keeps the order of arrival and lets anyone leave. */
+export function checkList(list: LinkedList<string>): void {
+  const [a, b, c] = ["a", "b", "c"].map((item) => new Link(item));
+  for (const link of [a, b, c]) list.add(link!);
+  list.remove(b!);
+  assert.equal([...list], ["a", "c"]);
+  list.add(b!);
+  list.remove(a!);
+  assert.equal([...list], ["c", "b"]);
+  list.remove(b!);
+  list.remove(c!);
+  assert.equal([list.size, list.first, list.last], [0, undefined, undefined]);
+}
+
+/** Something that expires. */
+export class Idle implements Expiring<Idle> {
+  readonly expiresAt: number;
+  readonly inBucket: Link<Idle> = new Link(this);
+  bucket: Expiring<Idle>["bucket"] = undefined;
+
+  constructor(expiresAt: number) {
+    this.expiresAt = expiresAt;
+  }
+}
+
+/** ExpiryQueue finds in the order of time, at most a grain late and never early. */
+export function checkExpiryOrder(queue: ExpiryQueue<Idle>, beforeStep: () => void = () => {}): void {
+  const random = new Random(2);
+  const idle = Array.from({ length: 500 }, () => new Idle(random.below(10_000)));
+  for (const each of idle) queue.add(each);
+  for (let now = 0; now <= 10_000; now += 10) {
+    beforeStep();
+    for (let found = queue.firstExpired(now); found !== undefined; found = queue.firstExpired(now)) {
+      assert.ok(found.expiresAt <= now);
+      queue.remove(found);
+      idle.splice(idle.indexOf(found), 1);
+    }
+    assert.ok(idle.every((each) => each.expiresAt > now - EXPIRY_GRAIN_MS));
+  }
+  assert.is(queue.next, Infinity);
+}
+
+/** ExpiryQueue has one bucket a grain, whatever the order, and keeps no empty one but the last used. */
+export function checkExpiryBuckets(queue: ExpiryQueue<Idle>): void {
+  const idle = [510, 5_010, 520, 5_020, 530, Infinity].map((expiresAt) => new Idle(expiresAt));
+  for (const each of idle) queue.add(each);
+  assert.is(queue.bucketCount, 3);
+  assert.is(idle[0]!.bucket, idle[2]!.bucket);
+  for (const each of idle) queue.remove(each);
+  assert.is(queue.bucketCount, 1);
+  queue.add(idle[0]!);
+  assert.is(queue.bucketCount, 1);
+  assert.is(queue.next, 550);
+  const bucket = idle[0]!.bucket;
+  queue.remove(idle[0]!);
+  queue.add(idle[2]!);
+  assert.is(idle[2]!.bucket, bucket, "one busy connection makes no bucket a request");
+}
