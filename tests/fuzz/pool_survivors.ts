@@ -5,4 +5,63 @@
  */
 
 /** A reason, and the faults it holds for, as tests/fuzz/pool_mutations.ts prints them. */
-export const SURVIVORS: readonly (readonly [reason: string, faults: readonly string[]])[] = [];
+export const SURVIVORS: readonly (readonly [reason: string, faults: readonly string[]])[] = [
+  [
+    "Frees memory sooner, or costs time: nothing that anyone is told depends on it",
+    [
+      "linked_list: link.prev = undefined; | link.prev = undefined; -> {}",
+      "linked_list: link.prev = undefined; | link.prev -> link.next",
+      "expiry_queue: if (bucket.size === 0) this.#order.set(bucket, dueAt); | if (bucket.size === 0) this.#order.set(bucket, dueAt); -> this.#order.set(bucket, dueAt);",
+      "pool_actions: this.#subjects[this.#next] = undefined; | this.#subjects[this.#next] = undefined; -> {}",
+      "pool_actions: if (this.#next === this.#end) this.#next = this.#end = 0; | if (this.#next === this.#end) this.#next = this.#end = 0; -> {}",
+      "pool_actions: if (this.#next === this.#end) this.#next = this.#end = 0; | this.#next = this.#end = 0; -> {}",
+      "pool_actions: if (this.#next === this.#end) this.#next = this.#end = 0; | 0 -> 1",
+    ],
+  ],
+  [
+    "refresh() only spares the work: planning anew under the same caps changes nothing",
+    [
+      "pool: if (maxSockets === this.#queue.maxSockets && maxTotalSockets === this.#maxTotalSockets) return; | if (maxSockets === this.#queue.maxSockets && maxTotalSockets === this.#maxTotalSockets) return; -> {}",
+      "pool: if (maxSockets === this.#queue.maxSockets && maxTotalSockets === this.#maxTotalSockets) return; | this.#queue.maxSockets -> this.#queue.maxTotalSockets",
+      "pool: if (maxSockets === this.#queue.maxSockets && maxTotalSockets === this.#maxTotalSockets) return; | return; -> {}",
+    ],
+  ],
+  [
+    "refresh() reads the caps before they are first used",
+    [
+      "waiting_queue: maxSockets: number = Infinity; | Infinity -> 0",
+      "pool: #maxTotalSockets = Infinity; | Infinity -> 0",
+    ],
+  ],
+  [
+    "Ranks are unique, and a ticket is not older than itself: where two are equal either will do",
+    [
+      "heap: } else if (rank < this.#ranks[item.heapIndex]!) { | rank < this.#ranks[item.heapIndex]! -> rank <= this.#ranks[item.heapIndex]!",
+      "heap: if (this.#ranks[parent]! <= rank) break; | this.#ranks[parent]! <= rank -> this.#ranks[parent]! < rank",
+      "heap: if (child + 1 < size && this.#ranks[child + 1]! < this.#ranks[child]!) child++; | this.#ranks[child + 1]! < this.#ranks[child]! -> this.#ranks[child + 1]! <= this.#ranks[child]!",
+      "heap: if (this.#ranks[child]! >= rank) break; | this.#ranks[child]! >= rank -> this.#ranks[child]! > rank",
+      "waiting_queue: return here.sequence < elsewhere.sequence ? here : elsewhere; | here.sequence < elsewhere.sequence -> here.sequence <= elsewhere.sequence",
+    ],
+  ],
+  [
+    "Behind the end of the array there is undefined, and no comparison with it holds: the check spares reading there",
+    [
+      "heap: if (child + 1 < size && this.#ranks[child + 1]! < this.#ranks[child]!) child++; | child + 1 < size && this.#ranks[child + 1]! < this.#ranks[child]! -> this.#ranks[child + 1]! < this.#ranks[child]!",
+      "heap: if (child + 1 < size && this.#ranks[child + 1]! < this.#ranks[child]!) child++; | child + 1 < size -> child + 1 <= size",
+      "heap: if (child + 1 < size && this.#ranks[child + 1]! < this.#ranks[child]!) child++; | child + 1 -> child - 1",
+    ],
+  ],
+  [
+    "Never read before it is set: a slot is parked before its time counts, a ticket is passed before the time of that does",
+    [
+      "pool_records: expiresAt: number = Infinity; | Infinity -> 0",
+      "pool_records: firstPassedAt: number = Infinity; | Infinity -> 0",
+    ],
+  ],
+  [
+    "Sequence numbers are compared with each other alone",
+    [
+      "waiting_queue: #sequence = 0; | 0 -> 1",
+    ],
+  ],
+];
