@@ -92,12 +92,13 @@ function makeClass(): FetchResponseClass {
       this.#facts = facts;
     }
 
+    // Node 20 asks for the status in the constructor of Response, before there are any fields.
     override get status(): number {
-      return this.#status;
+      return #status in this ? this.#status : super.status;
     }
 
     override get ok(): boolean {
-      return this.#status < 300;
+      return this.status >= 200 && this.status < 300;
     }
 
     override get url(): string {
