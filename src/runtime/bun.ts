@@ -58,7 +58,6 @@ export const bunCapabilities: Capabilities = {
   tlsResetLooksClean: false,
   reportsExpiredWithCa: true,
   reportsSelfSigned: true,
-  reportsUnverifiedLeaf: true,
   // ECONNREFUSED for all three.
   reportsUnreachable: false,
   reportsLocalAddress: true,

@@ -59,7 +59,6 @@ export const minimalCapabilities: Capabilities = {
   tlsResetLooksClean: false,
   reportsExpiredWithCa: true,
   reportsSelfSigned: true,
-  reportsUnverifiedLeaf: true,
   reportsUnreachable: true,
   reportsLocalAddress: true,
   reportsBadKey: true,

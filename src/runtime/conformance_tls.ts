@@ -160,14 +160,14 @@ function openTests(add: AddTest, harness: ConformanceHarness): void {
 
 // What an adapter gives where it cannot tell.
 function refusalCode(kind: PeerKind, capabilities: Capabilities): string {
-  const { reportsExpiredWithCa, reportsSelfSigned, reportsUnverifiedLeaf } = capabilities;
+  const { reportsExpiredWithCa, reportsSelfSigned } = capabilities;
   switch (kind) {
     case "tlsExpired":
       return reportsExpiredWithCa ? "CERT_HAS_EXPIRED" : "UNABLE_TO_VERIFY_LEAF_SIGNATURE";
     case "tlsSelfSigned":
       return reportsSelfSigned ? "DEPTH_ZERO_SELF_SIGNED_CERT" : "UNABLE_TO_VERIFY_LEAF_SIGNATURE";
     case "tlsUnknownAuthority":
-      return reportsUnverifiedLeaf ? "UNABLE_TO_VERIFY_LEAF_SIGNATURE" : "UNABLE_TO_GET_ISSUER_CERT_LOCALLY";
+      return "UNABLE_TO_VERIFY_LEAF_SIGNATURE";
     default:
       return "ERR_TLS_CERT_ALTNAME_INVALID";
   }

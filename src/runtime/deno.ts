@@ -57,7 +57,6 @@ export const denoCapabilities: Capabilities = {
   reportsExpiredWithCa: true,
   // rustls: CaUsedAsEndEntity for one that says it is an authority, UnknownIssuer for any other.
   reportsSelfSigned: false,
-  reportsUnverifiedLeaf: true,
   reportsUnreachable: true,
   reportsLocalAddress: true,
   reportsBadKey: true,

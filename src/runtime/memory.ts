@@ -66,7 +66,6 @@ export const memoryCapabilities: Capabilities = {
   tlsResetLooksClean: false,
   reportsExpiredWithCa: true,
   reportsSelfSigned: true,
-  reportsUnverifiedLeaf: true,
   reportsUnreachable: true,
   reportsLocalAddress: true,
   reportsBadKey: true,

@@ -69,7 +69,6 @@ function tableOf(host: Host): Capabilities {
     tlsResetLooksClean: false,
     reportsExpiredWithCa: host !== "deno",
     reportsSelfSigned: true,
-    reportsUnverifiedLeaf: host !== "deno",
     reportsUnreachable: host !== "bun",
     reportsLocalAddress: host !== "deno",
     reportsBadKey: host !== "deno",

@@ -383,8 +383,6 @@ export interface Capabilities {
   readonly reportsExpiredWithCa: boolean;
   /** A self-signed certificate is DEPTH_ZERO_SELF_SIGNED_CERT; false: UNABLE_TO_VERIFY_LEAF_SIGNATURE. */
   readonly reportsSelfSigned: boolean;
-  /** A certificate of an unknown authority is UNABLE_TO_VERIFY_LEAF_SIGNATURE; false: UNABLE_TO_GET_ISSUER_CERT_LOCALLY. */
-  readonly reportsUnverifiedLeaf: boolean;
   /** EHOSTUNREACH and ENETUNREACH are told from ECONNREFUSED. */
   readonly reportsUnreachable: boolean;
   /** A `localAddress` that this machine has not is EADDRNOTAVAIL; false: EINVAL. */
