@@ -17,6 +17,23 @@ export const FIELD_TEXT: Uint8Array = new Uint8Array(256).fill(1, 0x20);
 FIELD_TEXT[0x09] = 1;
 FIELD_TEXT[0x7f] = 0;
 
+/**
+ * The end of the run of field text in `bytes` that begins at `from`, `end` at most. Four bytes a step where four are
+ * left: a check of the bounds at each byte costs a fifth of the time, and reading past the end of the array, even once,
+ * makes V8 compile the loop to one four times as slow.
+ */
+export function fieldTextEnd(bytes: Uint8Array, from: number, end: number): number {
+  const fours = end - 3;
+  let at = from;
+  while (
+    at < fours &&
+    (FIELD_TEXT[bytes[at]!]! & FIELD_TEXT[bytes[at + 1]!]! & FIELD_TEXT[bytes[at + 2]!]! &
+        FIELD_TEXT[bytes[at + 3]!]!) === 1
+  ) at += 4;
+  while (at < end && FIELD_TEXT[bytes[at]!] === 1) at++;
+  return at;
+}
+
 const NOT_FIELD_TEXT = /[^\t\x20-\x7e\x80-\xff]/;
 const NOT_TARGET = /[^\x21-\xff]/;
 const IS_TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;

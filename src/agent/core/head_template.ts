@@ -3,13 +3,13 @@
  *
  * Owns a guess, never a judgement: what it accepts is byte for byte a head that the scanner has judged sound before,
  * but for the values in the holes, whose bytes it judges itself, by the scanner's own rule. All else it leaves to the
- * scanner. A server sends the same lines again and again, and comparing text takes a fifth of the time of reading it:
- * 340 in the place of 560 ns a head of 460 bytes and 12 fields, on V8.
+ * scanner. A server sends the same lines again and again, and comparing text takes less time than reading it: for a
+ * head of 462 bytes and 12 fields 222 ns in the place of 508 on Deno, 196 in the place of 387 on Bun.
  *
  * @module
  */
 
-import { FIELD_TEXT } from "./characters.ts";
+import { fieldTextEnd } from "./characters.ts";
 import { decodeLatin1 } from "./latin1.ts";
 import { NO_SPECIALS, type SpecialField } from "./special_fields.ts";
 
@@ -153,8 +153,7 @@ export class HeadTemplate {
 
 // The end of a value from `at` on that the scanner would take as it stands; -1: it has to look itself.
 function valueEnd(bytes: Uint8Array, start: number, limit: number): number {
-  let at = start;
-  while (at < limit && FIELD_TEXT[bytes[at]!] === 1) at++;
+  const at = fieldTextEnd(bytes, start, limit);
   return at > start && (isSpace(bytes[start]!) || isSpace(bytes[at - 1]!)) ? -1 : at;
 }
 

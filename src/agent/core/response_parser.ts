@@ -27,7 +27,7 @@ export interface ParserLimits {
   readonly maxHeadersCount: number;
   /** Bytes of a chunk's size line. Default 16,384: Node's limit of chunk extensions. */
   readonly maxChunkLineBytes: number;
-  /** Interim (1xx) responses before the final one. Default 100: as many as curl and hyper read lines of a head. */
+  /** Interim (1xx) responses before the final one. Default 100. Node has no limit: an endless row of them holds a request for ever. */
   readonly maxInformational: number;
   /** What `insecureHTTPParser` forgives. Default: nothing. */
   readonly leniency: Leniency;
