@@ -410,8 +410,10 @@ export class BunSocket implements Socket {
     const tls = bunTls(options, options.host);
     try {
       const pair = native.upgradeTLS({ tls, data: secured, socket: handlers });
-      secured.#native ??= pair?.[1];
+      if (pair === undefined) throw new Error("Bun has not started TLS");
+      secured.#native ??= pair[1];
     } catch (error) {
+      secured.#native = native;
       queueMicrotask(() => secured.#fail(error, "tls", "connect"));
     }
     // Trap 15: the old handlers go on getting the ciphertext and a close(); of a socket that is shut they tell nobody.
