@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import * as net from "node:net";
 import process from "node:process";
 import * as assert from "uvu/assert";
@@ -34,5 +35,24 @@ for (const name of ["node", "deno", "bun"]) {
     await new Promise((resolve) => server.close(resolve));
   });
 }
+
+test("TRAPS.md names a test for each trap, and each test that it names exists", () => {
+  const rows = readFileSync("tests/runtime/TRAPS.md", "utf8").split("\n").filter((line) =>
+    /^\| \d/.test(line)
+  );
+  const numbers = rows.map((row) => Number(/\d+/.exec(row)![0]));
+  assert.equal(numbers, Array.from({ length: 19 }, (_, index) => index + 1));
+  const absent = rows.flatMap((row) => {
+    const cell = row.split(" | ")[2]!;
+    const places = cell.split(/; (?=flag |\S+\.ts )/).filter((place) => !place.startsWith("flag "));
+    return places.flatMap((place) => {
+      const file = /^\S+/.exec(place)![0];
+      const text = readFileSync(file.includes("/") ? file : `tests/runtime/${file}`, "utf8");
+      const names = [...place.matchAll(/"([^"]+)"/g)].map((match) => match[1]!);
+      return names.length === 0 ? [row] : names.filter((name) => !text.includes(name));
+    });
+  });
+  assert.equal(absent, []);
+});
 
 test.run();

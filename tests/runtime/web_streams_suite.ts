@@ -177,6 +177,33 @@ test("a writer's error is the loss of the connection", async () => {
   assert.equal(seen.log, ["open", "close EPIPE open write"]);
 });
 
+test("a byte stream fills a large buffer, again and again", async () => {
+  const sizes: number[] = [];
+  const asked: number[] = [];
+  let left = 300_000;
+  const readable = new ReadableStream({
+    type: "bytes",
+    pull(controller: ReadableByteStreamController): void {
+      const view = controller.byobRequest!.view! as Uint8Array;
+      asked.push(view.byteLength);
+      const length = Math.min(view.byteLength, left);
+      left -= length;
+      if (length > 0) return controller.byobRequest!.respond(length);
+      controller.close();
+      controller.byobRequest!.respond(0);
+    },
+  });
+  const seen = recorder();
+  const socket = fromStreams({ readable, writable: far().pair.writable }, {
+    ...seen,
+    onData: (chunk) => void sizes.push(chunk.length),
+    onEnd: () => socket.destroy(),
+  });
+  await seen.closed;
+  assert.equal(sizes, [65_536, 65_536, 65_536, 65_536, 37_856]);
+  assert.is(Math.min(...asked), 65_536);
+});
+
 test("a locked stream is thrown", () => {
   const { pair } = far();
   pair.readable.getReader();
