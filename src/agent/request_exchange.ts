@@ -213,7 +213,7 @@ export class LeanExchange implements Exchange, UploadOwner, BodySource {
 
   onComplete(trailers: HeaderBlock | undefined): void {
     this.#trailers = trailers;
-    this.#finish(new AbortError("The response was complete before the request"));
+    this.#finish(undefined);
     this.#sink!.complete();
   }
 
@@ -328,13 +328,15 @@ export class LeanExchange implements Exchange, UploadOwner, BodySource {
   }
 
   /** Ends the exchange: nothing is left that could call. */
-  #finish(reason: Error): void {
+  #finish(reason: Error | undefined): void {
     this.#isDone = true;
     this.#endMs = this.#dispatcher.clock.now();
     this.#deadlines.stop();
     this.#retryTimer?.cancel();
     this.#init.signal?.removeEventListener("abort", this.#onAbort);
-    this.#endUpload(reason);
+    if (this.#plan.isUpload) {
+      this.#endUpload(reason ?? new AbortError("The response came before the request's end"));
+    }
   }
 
   readonly #onAbort = (): void => this.#abort(new AbortError(this.#init.signal!.reason));
