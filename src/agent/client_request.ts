@@ -34,6 +34,7 @@ import { anticipatesBody } from "./core/framing.ts";
 import { headerEntries } from "./core/request_serializer.ts";
 import { retryVerdict } from "./core/retry.ts";
 import type { DispatchableRequest, Dispatcher, Endpoint, ExchangeControl } from "./exchange.ts";
+import { globalAgent } from "./global_agent.ts";
 import type { Timer } from "../clock.ts";
 import type { IncomingMessage } from "./incoming_message.ts";
 import { type MessageSink, OutgoingMessage } from "./outgoing_message.ts";
@@ -115,7 +116,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     const read = readArguments(input, options, callback);
     super(read.options);
     const { options: given } = read;
-    const defaultAgent = given["_defaultAgent"] as AgentLike;
+    const defaultAgent = (given["_defaultAgent"] ?? globalAgent()) as AgentLike;
     this.agent = chooseAgent(given, defaultAgent);
     const path = given.path ? readPath(given.path) : "/";
     checkProtocol(given, this.agent, defaultAgent);

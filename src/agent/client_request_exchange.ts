@@ -131,7 +131,8 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
 
   /** The stream of the connection; undefined until it has a socket. */
   get socket(): unknown {
-    return this.#socket === undefined ? undefined : this.#stream ??= this.#streamOf(this.#socket);
+    if (this.#socket === undefined) return undefined;
+    return this.#stream ??= this.#dispatched?.stream ?? this.#streamOf(this.#socket);
   }
 
   // What is told to the user runs in his context. What he throws is his process's uncaught exception, as it would be in
@@ -293,7 +294,7 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     response.req = request;
     request.res = response;
     const event = this.method === "CONNECT" ? "connect" : "upgrade";
-    const stream = handOver(socket) as unknown as EventEmitter & {
+    const stream = handOver(socket) as unknown as unknown as EventEmitter & {
       destroy(): void;
       _httpMessage?: unknown;
     };

@@ -118,6 +118,8 @@ export interface Dispatcher {
 
 /** A taken exchange. */
 export interface Dispatched {
+  /** The stream of its connection as users see it, made when it is first asked for; undefined: it has none yet. */
+  readonly stream?: unknown;
   /** Gives the exchange up at whatever stage it is: calls its `onError(error)`, unless it has ended. Idempotent. */
   abort(error: Error): void;
 }

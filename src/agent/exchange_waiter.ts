@@ -44,6 +44,11 @@ export class ExchangeWaiter implements Waiter, Dispatched {
     return this.#exchange.request ?? this.#exchange;
   }
 
+  /** {@linkcode Dispatched}. */
+  get stream(): unknown {
+    return this.pooled?.stream;
+  }
+
   onConnecting(socket: Socket): void {
     this.#exchange.onConnecting?.(socket);
   }

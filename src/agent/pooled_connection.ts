@@ -202,6 +202,7 @@ export class PooledConnection implements ConnectionOwner {
     if (this.#stream === undefined && this.#hasSocket) {
       const { socket } = this.connection;
       this.#setStream(streamOf(socket) ?? shownStream(socket, this.#pool.clock));
+      this.#listen();
       this.connection.stayPaused();
     }
     return this.#stream;
@@ -309,7 +310,7 @@ export class PooledConnection implements ConnectionOwner {
   }
 
   onConnectionIdle(_connection: Connection, verdict: KeepAliveVerdict): void {
-    this.#release(verdict.idleTimeoutMs ?? Infinity);
+    this.#release(verdict.idleTimeoutMs ?? Infinity, true);
   }
 
   onConnectionSpent(connection: Connection, reason: SpentReason): void {
@@ -360,8 +361,8 @@ export class PooledConnection implements ConnectionOwner {
     return true;
   }
 
-  /** The connection has become idle. */
-  #release(idleMs: number): void {
+  /** The connection has become idle; `isNews`: nobody has emitted 'free' for it. */
+  #release(idleMs: number, isNews: boolean = false): void {
     const { core, clock, settings, hooks, quiet } = this.#pool;
     const now = clock.now();
     this.#idleTurn = quiet.enter();
@@ -372,8 +373,10 @@ export class PooledConnection implements ConnectionOwner {
       if (core.release(this.slot, now, expiresAt, settings.keepAlive) === "parked") this.#park();
     }
     this.#pool.drain();
-    const stream = hooks.isFreeWatched ? this.stream : undefined;
-    if (stream !== undefined) hooks.onFree(stream, this.endpoint);
+    if (!isNews) return;
+    // A stream that nobody has seen has no listener either.
+    const stream = hooks.isFreeWatched ? this.stream : this.#stream;
+    stream?.emit("free");
   }
 
   #park(): void {

@@ -1,0 +1,127 @@
+/**
+ * A drop-in for the client half of `node:http`, over our Agent: `request`, `get`, `ClientRequest`, `IncomingMessage`,
+ * `OutgoingMessage`, `Agent`, `globalAgent`. The server half and the tables are the runtime's own, passed through, so that a
+ * program which swaps its import goes on working.
+ *
+ * @example
+ * ```ts
+ * import http from "@holdfast/agent/http";
+ *
+ * http.get("http://127.0.0.1:8080/", (response) => {
+ *   console.log(response.statusCode, response.headers["content-type"]);
+ *   response.resume();
+ * });
+ * ```
+ *
+ * @module
+ */
+
+import * as builtin from "node:http";
+import { Agent } from "./agent/agent.ts";
+import { ClientRequest, type ResponseListener } from "./agent/client_request.ts";
+import type { RequestOptions } from "./agent/client_request_options.ts";
+import { globalAgent as currentAgent, setGlobalAgent } from "./agent/global_agent.ts";
+import { IncomingMessage } from "./agent/incoming_message.ts";
+import { OutgoingMessage } from "./agent/outgoing_message.ts";
+import { validateHeaderName, validateHeaderValue } from "./agent/outgoing_message_headers.ts";
+
+export { Agent, ClientRequest, IncomingMessage, OutgoingMessage, validateHeaderName, validateHeaderValue };
+export type { ResponseListener } from "./agent/client_request.ts";
+export type { AgentLike, RequestOptions, RetryOption } from "./agent/client_request_options.ts";
+export type { AgentOptions } from "./agent/options.ts";
+export type { IncomingHttpHeaders } from "./agent/incoming_message_headers.ts";
+export type { OutgoingHeaderValue } from "./agent/outgoing_message_headers.ts";
+
+/** Methods that the runtime's own parser knows. */
+export const METHODS: string[] = builtin.METHODS;
+/** Status codes and their usual reason phrases. */
+export const STATUS_CODES: Record<string | number, string | undefined> = builtin.STATUS_CODES;
+/** Default limit of a response's head, bytes. */
+export const maxHeaderSize: number = builtin.maxHeaderSize ?? 16_384;
+/** The runtime's own. */
+export const Server: typeof builtin.Server = builtin.Server;
+/** The runtime's own. */
+export const ServerResponse: typeof builtin.ServerResponse = builtin.ServerResponse;
+/** The runtime's own. */
+export const createServer: typeof builtin.createServer = builtin.createServer;
+
+/** The agent of requests that bring none. To put another in its place assign to the default export's `globalAgent`. */
+export let globalAgent: Agent = currentAgent();
+
+/**
+ * Makes a request: Node's `http.request(url[, options][, callback])`; nothing is sent before its first write(), end() or
+ * flushHeaders().
+ *
+ * @throws TypeError or RangeError for an option of the wrong type or out of its range: ERR_INVALID_ARG_TYPE, ERR_INVALID_URL,
+ * ERR_INVALID_PROTOCOL, ERR_INVALID_HTTP_TOKEN, ERR_UNESCAPED_CHARACTERS, ERR_INVALID_CHAR, ERR_OUT_OF_RANGE...
+ */
+export function request(options: RequestOptions | string | URL, callback?: ResponseListener): ClientRequest;
+export function request(
+  url: string | URL,
+  options: RequestOptions,
+  callback?: ResponseListener,
+): ClientRequest;
+export function request(
+  url: RequestOptions | string | URL,
+  options?: RequestOptions | ResponseListener,
+  callback?: ResponseListener,
+): ClientRequest {
+  return new ClientRequest(url, options, callback);
+}
+
+/** {@linkcode request} and its end(). */
+export function get(options: RequestOptions | string | URL, callback?: ResponseListener): ClientRequest;
+export function get(url: string | URL, options: RequestOptions, callback?: ResponseListener): ClientRequest;
+export function get(
+  url: RequestOptions | string | URL,
+  options?: RequestOptions | ResponseListener,
+  callback?: ResponseListener,
+): ClientRequest {
+  return new ClientRequest(url, options, callback).end();
+}
+
+/** What differs from the runtime's own module. */
+interface ClientHalf {
+  readonly Agent: typeof Agent;
+  readonly ClientRequest: typeof ClientRequest;
+  readonly IncomingMessage: typeof IncomingMessage;
+  readonly OutgoingMessage: typeof OutgoingMessage;
+  readonly request: typeof request;
+  readonly get: typeof get;
+  readonly validateHeaderName: typeof validateHeaderName;
+  readonly validateHeaderValue: typeof validateHeaderValue;
+  /** The agent of requests that bring none; may be assigned. */
+  globalAgent: Agent;
+}
+
+/** `node:http` with our client in it. */
+export type HttpModule = Omit<typeof builtin, keyof ClientHalf> & ClientHalf;
+
+const passed = Object.fromEntries(Object.entries(builtin).filter(([name]) => name !== "default"));
+
+/** One object of `node:http`'s shape; its `globalAgent` can be assigned. */
+const http: HttpModule = Object.defineProperty(
+  {
+    ...passed,
+    Agent,
+    ClientRequest,
+    IncomingMessage,
+    OutgoingMessage,
+    request,
+    get,
+    validateHeaderName,
+    validateHeaderValue,
+  },
+  "globalAgent",
+  {
+    get: () => currentAgent(),
+    set(agent: Agent): void {
+      setGlobalAgent(agent);
+      globalAgent = agent;
+    },
+    enumerable: true,
+    configurable: true,
+  },
+) as unknown as HttpModule;
+
+export default http;

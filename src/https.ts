@@ -1,0 +1,94 @@
+/**
+ * A drop-in for the client half of `node:https`, over our Agent: `request`, `get`, `Agent`, `globalAgent`. The server half is
+ * the runtime's own, passed through.
+ *
+ * @example
+ * ```ts
+ * import https from "@holdfast/agent/https";
+ *
+ * https.get("https://127.0.0.1:8443/", { ca: "..." }, (response) => {
+ *   console.log(response.statusCode);
+ *   response.resume();
+ * });
+ * ```
+ *
+ * @module
+ */
+
+import * as builtin from "node:https";
+import { HttpsAgent as Agent } from "./agent/agent.ts";
+import { ClientRequest, type ResponseListener } from "./agent/client_request.ts";
+import { readArguments, type RequestOptions } from "./agent/client_request_options.ts";
+import { globalHttpsAgent as currentAgent, setGlobalHttpsAgent } from "./agent/global_agent.ts";
+
+export { Agent };
+export type { ResponseListener } from "./agent/client_request.ts";
+export type { AgentLike, RequestOptions, RetryOption } from "./agent/client_request_options.ts";
+export type { AgentOptions } from "./agent/options.ts";
+
+/** The runtime's own. */
+export const Server: typeof builtin.Server = builtin.Server;
+/** The runtime's own. */
+export const createServer: typeof builtin.createServer = builtin.createServer;
+
+/** The agent of requests that bring none. To put another in its place assign to the default export's `globalAgent`. */
+export let globalAgent: Agent = currentAgent() as Agent;
+
+/** Node's `https.request(url[, options][, callback])`: as `http.request()`, over TLS; every option of tls.connect() too. */
+export function request(options: RequestOptions | string | URL, callback?: ResponseListener): ClientRequest;
+export function request(
+  url: string | URL,
+  options: RequestOptions,
+  callback?: ResponseListener,
+): ClientRequest;
+export function request(
+  url: RequestOptions | string | URL,
+  options?: RequestOptions | ResponseListener,
+  callback?: ResponseListener,
+): ClientRequest {
+  const read = readArguments(url, options, callback);
+  const secure = { ...read.options, _defaultAgent: currentAgent() };
+  return new ClientRequest(secure, read.callback as ResponseListener | undefined);
+}
+
+/** {@linkcode request} and its end(). */
+export function get(options: RequestOptions | string | URL, callback?: ResponseListener): ClientRequest;
+export function get(url: string | URL, options: RequestOptions, callback?: ResponseListener): ClientRequest;
+export function get(
+  url: RequestOptions | string | URL,
+  options?: RequestOptions | ResponseListener,
+  callback?: ResponseListener,
+): ClientRequest {
+  return request(url as string, options as RequestOptions, callback).end();
+}
+
+/** What differs from the runtime's own module. */
+interface ClientHalf {
+  readonly Agent: typeof Agent;
+  readonly request: typeof request;
+  readonly get: typeof get;
+  /** The agent of requests that bring none; may be assigned. */
+  globalAgent: Agent;
+}
+
+/** `node:https` with our client in it. */
+export type HttpsModule = Omit<typeof builtin, keyof ClientHalf> & ClientHalf;
+
+const passed = Object.fromEntries(Object.entries(builtin).filter(([name]) => name !== "default"));
+
+/** One object of `node:https`'s shape; its `globalAgent` can be assigned. */
+const https: HttpsModule = Object.defineProperty(
+  { ...passed, Agent, request, get },
+  "globalAgent",
+  {
+    get: () => currentAgent(),
+    set(agent: Agent): void {
+      setGlobalHttpsAgent(agent);
+      globalAgent = agent;
+    },
+    enumerable: true,
+    configurable: true,
+  },
+) as unknown as HttpsModule;
+
+export default https;
