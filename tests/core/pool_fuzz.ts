@@ -187,6 +187,7 @@ class Episode {
     if (random.once(40)) return this.#closed(slot, model);
     if (random.once(60)) return this.#release(slot, model);
     if (random.once(60)) return this.#connected(slot, model);
+    if (random.once(60)) return this.#reconnected(slot, model);
     switch (model.state) {
       case "connecting":
         return random.once(6) ? this.#closed(slot, model) : this.#connected(slot, model);
@@ -233,6 +234,15 @@ class Episode {
     const wasOpened = this.#pool.connected(slot, connection);
     this.#expectEqual(wasOpened, this.#model.connected(model), "connected()");
     if (wasOpened) this.#expectEqual(slot.connection, connection, "connection");
+  }
+
+  #reconnected(slot: PoolSlot, model: ModelSlot): void {
+    const connection = ++this.#connections;
+    this.#tell(`reconnected ${slot.waiter}`);
+    const before = slot.connection;
+    const isLent = model.state === "active";
+    this.#expectEqual(this.#pool.reconnected(slot, connection), isLent, "reconnected()");
+    this.#expectEqual(slot.connection, isLent ? connection : before, "connection");
   }
 
   #release(slot: PoolSlot, model: ModelSlot): void {

@@ -288,6 +288,17 @@ test("connected() is false for a slot that is no longer connecting", () => {
   assert.is(pool.core.connected(pool.slot("a2"), "late"), false);
 });
 
+test("reconnected() keeps the slot and its waiter's turn, as long as it is lent", () => {
+  const pool = new LoggedPool({ maxSockets: 1 });
+  pool.park("a1");
+  assert.equal(pool.acquire("a2", "a3"), ["assign #a1 to a2"]);
+  assert.is(pool.core.reconnected(pool.slot("a1"), "#again"), true);
+  assert.is(pool.core.totalSlots, 1);
+  assert.equal(pool.release("a1"), ["assigned", "assign #again to a3"]);
+  pool.release("a1");
+  assert.is(pool.core.reconnected(pool.slot("a1"), "late"), false);
+});
+
 test("closed() after a failed dial fails nobody else and starts the next connect", () => {
   const pool = new LoggedPool({ maxSockets: 1 });
   pool.acquire("a1", "a2", "a3");
