@@ -50,9 +50,9 @@ test("a caller's mistakes are TypeErrors with Node's codes and messages", () => 
       'The "headers" argument must be an object. Received null',
     ],
     [
-      invalidArgType("headers", "an object", () => {}),
+      invalidArgType("headers", "an object", isNaN),
       "ERR_INVALID_ARG_TYPE",
-      'The "headers" argument must be an object. Received a function',
+      'The "headers" argument must be an object. Received function isNaN',
     ],
     [
       invalidArgValue("options.scheduling", "must be 'fifo' or 'lifo'", "x"),

@@ -7,8 +7,9 @@
  */
 
 import { readdirSync, readFileSync } from "node:fs";
-import { ALL_LENIENT, type ParserLimits } from "../../src/agent/core/response_parser.ts";
-import type { Leniency } from "../../src/agent/core/head_scanner.ts";
+import { ALL_LENIENT } from "../../src/agent/core/leniency.ts";
+import type { ParserLimits } from "../../src/agent/core/response_parser.ts";
+import type { Leniency } from "../../src/agent/core/leniency.ts";
 import { encodeLatin1 } from "../../src/agent/core/latin1.ts";
 import type { RunOptions } from "./parser_log.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import { decodeLatin1 } from "../../src/agent/core/latin1.ts";
-import type { Leniency } from "../../src/agent/core/head_scanner.ts";
+import type { Leniency } from "../../src/agent/core/leniency.ts";
 import { keepAliveVerdict } from "../../src/agent/core/keep_alive.ts";
 import { ResponseParser } from "../../src/agent/core/response_parser.ts";
 import { LogSink, parserLog, type RunOptions, show } from "../core/parser_log.ts";

@@ -2,8 +2,8 @@
 
 import { encodeLatin1 } from "../../src/agent/core/latin1.ts";
 import { HeadTemplate } from "../../src/agent/core/head_template.ts";
-import type { Leniency } from "../../src/agent/core/head_scanner.ts";
-import { ALL_LENIENT } from "../../src/agent/core/response_parser.ts";
+import type { Leniency } from "../../src/agent/core/leniency.ts";
+import { ALL_LENIENT } from "../../src/agent/core/leniency.ts";
 import { readFixtures } from "../core/fixtures.ts";
 import { parserLog, type RunOptions, show } from "../core/parser_log.ts";
 import { compare, compareKeepAlive, LlhttpReader } from "./codec_compare.ts";

@@ -240,6 +240,13 @@ class RequestFailure extends Error implements Partial<FailureFacts> {
   declare readonly attempts?: number;
 }
 
+/** What a reader of bytes found wrong, and at which byte of those in hand. */
+export interface ByteFault {
+  readonly code: ProtocolErrorCode;
+  readonly reason: string;
+  readonly at: number;
+}
+
 /** The peer broke HTTP, or one of our limits. The connection is closed and never used again. */
 export class ProtocolError extends RequestFailure {
   override readonly name: string = "ProtocolError";

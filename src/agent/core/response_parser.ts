@@ -9,13 +9,16 @@
  * @module
  */
 
-import { FIELD_TEXT, TOKEN } from "./characters.ts";
-import { ProtocolError, type ProtocolErrorCode } from "./errors.ts";
+import { ChunkLine, type ChunkLineState } from "./chunk_line.ts";
+import { type ByteFault, ProtocolError, type ProtocolErrorCode } from "./errors.ts";
 import { type BodyFraming, responseFraming } from "./framing.ts";
 import { HeaderBlock } from "./headers.ts";
-import { HeadScanner, type Leniency } from "./head_scanner.ts";
+import { HeadScanner } from "./head_scanner.ts";
 import { HeadTemplate } from "./head_template.ts";
+import { type Leniency, STRICT } from "./leniency.ts";
 import { NO_SPECIAL_VALUES, readSpecials, type SpecialField, type SpecialValues } from "./special_fields.ts";
+
+export { ALL_LENIENT } from "./leniency.ts";
 
 /** How much of a response is accepted before it is an error. */
 export interface ParserLimits {
@@ -40,19 +43,7 @@ export const DEFAULT_LIMITS: ParserLimits = {
   maxHeadersCount: Infinity,
   maxChunkLineBytes: 16_384,
   maxInformational: 100,
-  leniency: {},
-};
-
-/** All of Node's `insecureHTTPParser: true`. */
-export const ALL_LENIENT: Leniency = {
-  headers: true,
-  headerValueRelaxed: true,
-  chunkedLength: true,
-  version: true,
-  optionalLfAfterCr: true,
-  optionalCrBeforeLf: true,
-  optionalCrlfAfterChunk: true,
-  spacesAfterChunkSize: true,
+  leniency: STRICT,
 };
 
 /** A response's status line and header section. */
@@ -97,26 +88,11 @@ export type ParserState =
   | "head"
   | "length-body"
   | "close-body"
-  | "chunk-size"
-  | "chunk-size-space"
-  | "chunk-extension-start"
-  | "chunk-extension-name"
-  | "chunk-extension-value"
-  | "chunk-extension-quoted"
-  | "chunk-extension-escape"
-  | "chunk-extension-closed"
-  | "chunk-line-end"
+  | ChunkLineState
   | "chunk-data"
-  | "chunk-data-end"
-  | "chunk-data-end-lf"
   | "trailers"
   | "failed";
 
-const CR = 0x0d;
-const LF = 0x0a;
-const SP = 0x20;
-const HT = 0x09;
-const SEMICOLON = 0x3b;
 const EMPTY = new Uint8Array(0);
 
 /** Options of {@linkcode ResponseParser.start}. */
@@ -132,17 +108,24 @@ export interface StartOptions {
 export class ResponseParser {
   readonly #limits: ParserLimits;
   readonly #scanner: HeadScanner;
-  #state: ParserState = "idle";
+  #state:
+    | "idle"
+    | "head"
+    | "length-body"
+    | "close-body"
+    | "chunk-line"
+    | "chunk-data"
+    | "trailers"
+    | "failed" = "idle";
   #method = "";
   #anyStatusConnects = false;
   #informational = 0;
   // What the codec heeds of the last section, and the fields it was read from.
   #lastSpecials: readonly SpecialField[] | undefined;
   #lastValues: SpecialValues = NO_SPECIAL_VALUES;
+  readonly #chunkLine: ChunkLine;
   // Bytes of the body, or of the chunk, that are still to come.
   #remaining = 0;
-  // Of the chunk's size line: bytes so far, and whether a digit was seen.
-  #chunkLineBytes = 0;
 
   /**
    * `limits`: what differs from {@linkcode DEFAULT_LIMITS}. `template`: what the parser remembers of its last head, up
@@ -150,13 +133,14 @@ export class ResponseParser {
    */
   constructor(limits?: Partial<ParserLimits>, template: HeadTemplate = new HeadTemplate()) {
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
-    const { maxHeaderBytes, maxHeaderLines, leniency } = this.#limits;
+    const { maxHeaderBytes, maxHeaderLines, maxChunkLineBytes, leniency } = this.#limits;
+    this.#chunkLine = new ChunkLine(maxChunkLineBytes, leniency);
     this.#scanner = new HeadScanner(maxHeaderBytes, maxHeaderLines, leniency, template);
   }
 
   /** Where the parser is; "idle" when it is not armed. */
   get state(): ParserState {
-    return this.#state;
+    return this.#state === "chunk-line" ? this.#chunkLine.state : this.#state;
   }
 
   /** Arms the parser for the response to one request of `method`. Throws where the last one is not complete. */
@@ -192,9 +176,15 @@ export class ResponseParser {
           if (!this.#endHead(sink, chunk, at)) return at;
           break;
 
-        case "length-body":
-        case "chunk-data":
         case "close-body": {
+          if (at === chunk.length) return at;
+          const rest = at === 0 ? chunk : chunk.subarray(at);
+          sink.onBody(rest);
+          return chunk.length;
+        }
+
+        case "length-body":
+        case "chunk-data": {
           if (at === chunk.length) return at;
           const end = Math.min(chunk.length, at + this.#remaining);
           const slice = at === 0 && end === chunk.length ? chunk : chunk.subarray(at, end);
@@ -203,14 +193,15 @@ export class ResponseParser {
           break;
         }
 
+        case "chunk-line":
+          if (at === chunk.length) return at;
+          at = this.#readChunkLine(chunk, at);
+          break;
+
         case "trailers":
           at = this.#scan(chunk, at);
           if (this.#scanner.isDone) this.#endTrailers(sink, chunk, at);
           return at;
-
-        default:
-          if (at === chunk.length) return at;
-          at = this.#chunkLine(chunk, at);
       }
     }
   }
@@ -240,8 +231,7 @@ export class ResponseParser {
   #scan(chunk: Uint8Array, from: number): number {
     const to = this.#scanner.scan(chunk, from);
     if (to >= 0) return to;
-    const { code, reason, at } = this.#scanner.fault!;
-    return this.#fail(code, reason, chunk, at);
+    return this.#failBy(this.#scanner.fault!, chunk);
   }
 
   // True: go on with the bytes behind the head.
@@ -289,7 +279,7 @@ export class ResponseParser {
     return this.#anyStatusConnects || status < 300;
   }
 
-  #bodyState(framing: BodyFraming): ParserState {
+  #bodyState(framing: BodyFraming): "length-body" | "close-body" | "chunk-line" {
     switch (framing.kind) {
       case "none":
         this.#remaining = 0;
@@ -298,11 +288,10 @@ export class ResponseParser {
         this.#remaining = framing.length;
         return "length-body";
       case "close":
-        this.#remaining = Infinity;
         return "close-body";
       case "chunked":
-        this.#startChunk();
-        return "chunk-size";
+        this.#chunkLine.startFirst();
+        return "chunk-line";
     }
   }
 
@@ -311,7 +300,7 @@ export class ResponseParser {
     const shown = this.#limits.maxHeadersCount;
     const { fieldCount } = scanner;
     if (fieldCount === 0) return HeaderBlock.EMPTY;
-    if (!scanner.isIrregular) {
+    if (!scanner.isFolded) {
       return new HeaderBlock(scanner.text, scanner.marks, shown);
     }
     const pairs: string[] = [];
@@ -337,7 +326,10 @@ export class ResponseParser {
     const state = this.#state;
     this.#remaining -= slice.length;
     const isLast = this.#remaining === 0;
-    if (isLast && state === "chunk-data") this.#state = "chunk-data-end";
+    if (isLast && state === "chunk-data") {
+      this.#chunkLine.startNext();
+      this.#state = "chunk-line";
+    }
     const expected = this.#state;
     const wanted = sink.onBody(slice);
     if (this.#state !== expected) return false;
@@ -368,156 +360,23 @@ export class ResponseParser {
     sink.onComplete(trailers);
   }
 
-  #startChunk(): void {
-    this.#remaining = 0;
-    this.#chunkLineBytes = 0;
+  #readChunkLine(chunk: Uint8Array, from: number): number {
+    const line = this.#chunkLine;
+    const to = line.read(chunk, from);
+    if (to < 0) return this.#failBy(line.fault!, chunk);
+    if (!line.isDone) return to;
+    this.#remaining = line.size;
+    this.#state = line.size > 0 ? "chunk-data" : "trailers";
+    if (line.size === 0) this.#scanner.startTrailers();
+    return to;
   }
 
-  // One byte after the other through a chunk's size line and through what ends its data.
-  #chunkLine(chunk: Uint8Array, from: number): number {
-    const { leniency, maxChunkLineBytes } = this.#limits;
-    let state = this.#state;
-    let at = from;
-    for (; at < chunk.length; at++) {
-      const byte = chunk[at]!;
-      if (++this.#chunkLineBytes > maxChunkLineBytes) {
-        this.#fail("HPE_CHUNK_EXTENSIONS_OVERFLOW", "Chunk line overflow", chunk, at);
-      }
-      switch (state) {
-        case "chunk-size":
-        case "chunk-size-space": {
-          const digit = state === "chunk-size" ? hexDigit(byte) : -1;
-          if (digit >= 0) {
-            this.#remaining = this.#remaining * 16 + digit;
-            if (this.#remaining > Number.MAX_SAFE_INTEGER) {
-              this.#fail("HPE_INVALID_CHUNK_SIZE", "Chunk size overflow", chunk, at);
-            }
-            continue;
-          }
-          if (this.#chunkLineBytes > 1) {
-            if (byte === CR) {
-              state = "chunk-line-end";
-              continue;
-            }
-            if (byte === SEMICOLON) {
-              state = "chunk-extension-start";
-              continue;
-            }
-            if ((byte === SP || byte === HT) && leniency.spacesAfterChunkSize) {
-              state = "chunk-size-space";
-              continue;
-            }
-            if (byte === LF) {
-              if (!leniency.optionalCrBeforeLf) {
-                this.#fail("HPE_CR_EXPECTED", "Missing expected CR after chunk size", chunk, at);
-              }
-              return this.#endChunkLine(at + 1);
-            }
-          }
-          return this.#fail("HPE_INVALID_CHUNK_SIZE", "Invalid character in chunk size", chunk, at);
-        }
-
-        case "chunk-line-end":
-          if (byte === LF) return this.#endChunkLine(at + 1);
-          if (leniency.optionalLfAfterCr) return this.#endChunkLine(at);
-          return this.#fail("HPE_STRICT", "Expected LF after chunk size", chunk, at);
-
-        case "chunk-data-end":
-          if (byte === CR) {
-            state = "chunk-data-end-lf";
-            continue;
-          }
-          if (byte === LF && leniency.optionalCrBeforeLf) {
-            at++;
-          } else if (!leniency.optionalCrlfAfterChunk) {
-            if (byte === LF) this.#fail("HPE_CR_EXPECTED", "Missing expected CR after chunk data", chunk, at);
-            this.#fail("HPE_STRICT", "Expected LF after chunk data", chunk, at);
-          }
-          this.#startChunk();
-          this.#state = "chunk-size";
-          return at;
-
-        case "chunk-data-end-lf":
-          if (byte !== LF) this.#fail("HPE_STRICT", "Expected LF after chunk data", chunk, at);
-          this.#startChunk();
-          this.#state = "chunk-size";
-          return at + 1;
-
-        default: {
-          const next = extensionState(state, byte);
-          if (next === undefined) {
-            if (byte === LF && leniency.optionalCrBeforeLf && mayEndExtension(state)) {
-              return this.#endChunkLine(at + 1);
-            }
-            if (byte === LF) {
-              this.#fail("HPE_CR_EXPECTED", "Missing expected CR after chunk extension", chunk, at);
-            }
-            this.#fail("HPE_STRICT", "Invalid character in chunk extensions", chunk, at);
-          }
-          state = next;
-        }
-      }
-    }
-    this.#state = state;
-    return at;
-  }
-
-  #endChunkLine(at: number): number {
-    if (this.#remaining > 0) {
-      this.#state = "chunk-data";
-      this.#chunkLineBytes = 0;
-    } else {
-      this.#scanner.startTrailers();
-      this.#state = "trailers";
-    }
-    return at;
+  #failBy(fault: ByteFault, chunk: Uint8Array): never {
+    return this.#fail(fault.code, fault.reason, chunk, fault.at);
   }
 
   #fail(code: ProtocolErrorCode, reason: string, chunk: Uint8Array, at: number): never {
     this.#state = "failed";
     throw new ProtocolError(code, { reason, bytesParsed: at, rawPacket: new Uint8Array(chunk) });
   }
-}
-
-function hexDigit(byte: number): number {
-  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
-  const letter = byte | 0x20;
-  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
-}
-
-function mayEndExtension(state: ParserState): boolean {
-  return state === "chunk-extension-name" || state === "chunk-extension-value" ||
-    state === "chunk-extension-closed";
-}
-
-/** The state behind `byte` in a chunk extension (RFC 9112 section 7.1.1); undefined: not allowed there. */
-function extensionState(state: ParserState, byte: number): ParserState | undefined {
-  switch (state) {
-    case "chunk-extension-start":
-      if (byte === SP || byte === CR) return undefined;
-      return extensionState("chunk-extension-name", byte);
-    case "chunk-extension-name":
-      if (TOKEN[byte] === 1) return "chunk-extension-name";
-      if (byte === 0x3d) return "chunk-extension-value";
-      return extensionEnd(byte);
-    case "chunk-extension-value":
-      if (TOKEN[byte] === 1) return "chunk-extension-value";
-      if (byte === 0x22) return "chunk-extension-quoted";
-      return extensionEnd(byte);
-    case "chunk-extension-quoted":
-      if (byte === 0x22) return "chunk-extension-closed";
-      if (byte === 0x5c) return "chunk-extension-escape";
-      return FIELD_TEXT[byte] === 1 ? "chunk-extension-quoted" : undefined;
-    case "chunk-extension-escape":
-      return FIELD_TEXT[byte] === 1 ? "chunk-extension-quoted" : undefined;
-    case "chunk-extension-closed":
-      return extensionEnd(byte);
-    default:
-      return undefined;
-  }
-}
-
-function extensionEnd(byte: number): ParserState | undefined {
-  if (byte === SEMICOLON) return "chunk-extension-start";
-  return byte === CR ? "chunk-line-end" : undefined;
 }
