@@ -8,8 +8,7 @@
  * @module
  */
 
-import { TimeoutError, type TimeoutPhase } from "./core/errors.ts";
-import { invalidArgType, outOfRange } from "./core/errors.ts";
+import { invalidArgType, outOfRange, TimeoutError, type TimeoutPhase } from "./core/errors.ts";
 import type { Clock, Timer } from "../clock.ts";
 
 /** How long each phase of a request may take, ms; Infinity or 0: as long as it likes. */
@@ -64,11 +63,17 @@ export function readTimeouts(timeouts: RequestTimeouts | undefined): Limits {
   return limits;
 }
 
+/** Who is told. */
+export interface DeadlineOwner {
+  /** A deadline has passed; none is left. */
+  onTimeout(error: TimeoutError): void;
+}
+
 /** See the file's comment. */
 export class Deadlines {
   readonly #clock: Clock;
   readonly #limits: Limits;
-  readonly #onTimeout: (error: TimeoutError) => void;
+  readonly #owner: DeadlineOwner;
   #phase: TimeoutPhase | undefined;
   #dueMs = Infinity;
   #timer: Timer | undefined;
@@ -76,10 +81,10 @@ export class Deadlines {
   #total: Timer | undefined;
 
   /** Nothing runs yet but the time for all of it. */
-  constructor(clock: Clock, limits: Limits, onTimeout: (error: TimeoutError) => void) {
+  constructor(clock: Clock, limits: Limits, owner: DeadlineOwner) {
     this.#clock = clock;
     this.#limits = limits;
-    this.#onTimeout = onTimeout;
+    this.#owner = owner;
     if (limits.total !== Infinity) {
       this.#total = clock.after(limits.total, () => this.#expire("total"), { ref: true });
     }
@@ -119,7 +124,7 @@ export class Deadlines {
 
   #expire(phase: TimeoutPhase): void {
     this.stop();
-    this.#onTimeout(new TimeoutError(phase, this.#limits[phase]));
+    this.#owner.onTimeout(new TimeoutError(phase, this.#limits[phase]));
   }
 }
 

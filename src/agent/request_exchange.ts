@@ -21,7 +21,7 @@ import type { BodyFraming } from "./core/framing.ts";
 import type { HeaderBlock, IncomingHeaders } from "./core/headers.ts";
 import type { ResponseHead } from "./core/response_parser.ts";
 import { retryVerdict } from "./core/retry.ts";
-import { Deadlines } from "./deadlines.ts";
+import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
 import type { Dispatched, Dispatcher, Endpoint, Exchange, ExchangeControl } from "./exchange.ts";
 import { type AgentRequestInit, hasIdempotencyKey, type RequestPlan } from "./request_plan.ts";
 import { Upload, type UploadOwner } from "./request_upload.ts";
@@ -69,7 +69,7 @@ export interface AgentResponse {
 }
 
 /** See the file's comment. */
-export class LeanExchange implements Exchange, UploadOwner, BodySource {
+export class LeanExchange implements Exchange, UploadOwner, BodySource, DeadlineOwner {
   readonly method: string;
   readonly head: Uint8Array;
   readonly body: Uint8Array | undefined;
@@ -86,6 +86,7 @@ export class LeanExchange implements Exchange, UploadOwner, BodySource {
   readonly #context: Context | undefined;
   #resolve!: (response: AgentResponse) => void;
   #reject!: (error: Error) => void;
+  #onAbort: (() => void) | undefined;
   #dispatched: Dispatched | undefined;
   #control: ExchangeControl | undefined;
   #upload: Upload | undefined;
@@ -120,7 +121,7 @@ export class LeanExchange implements Exchange, UploadOwner, BodySource {
     this.hasMore = plan.isUpload;
     this.isLast = plan.isLast;
     this.#madeMs = dispatcher.clock.now();
-    this.#deadlines = new Deadlines(dispatcher.clock, plan.limits, this.#onTimeout);
+    this.#deadlines = new Deadlines(dispatcher.clock, plan.limits, this);
     this.#context = plan.isUpload || init.onInformational !== undefined ? capture() : undefined;
     this.response = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -130,7 +131,11 @@ export class LeanExchange implements Exchange, UploadOwner, BodySource {
 
   /** The first attempt. */
   send(): void {
-    this.#init.signal?.addEventListener("abort", this.#onAbort);
+    const { signal } = this.#init;
+    if (signal !== undefined && signal !== null) {
+      this.#onAbort = () => this.#abort(new AbortError(signal.reason));
+      signal.addEventListener("abort", this.#onAbort);
+    }
     this.#attempt(false);
   }
 
@@ -260,6 +265,15 @@ export class LeanExchange implements Exchange, UploadOwner, BodySource {
     this.#abort(error);
   }
 
+  // What the clock says.
+
+  onTimeout(error: TimeoutError): void {
+    if (error.phase === "body" && this.#body?.isPaused === true && !this.#body.bodyUsed) {
+      this.#dispatcher.onUnreadBody?.();
+    }
+    this.#abort(error);
+  }
+
   // What the response shows.
 
   /** The fields behind the body, once it is there. */
@@ -333,20 +347,11 @@ export class LeanExchange implements Exchange, UploadOwner, BodySource {
     this.#endMs = this.#dispatcher.clock.now();
     this.#deadlines.stop();
     this.#retryTimer?.cancel();
-    this.#init.signal?.removeEventListener("abort", this.#onAbort);
+    if (this.#onAbort !== undefined) this.#init.signal!.removeEventListener("abort", this.#onAbort);
     if (this.#plan.isUpload) {
       this.#endUpload(reason ?? new AbortError("The response came before the request's end"));
     }
   }
-
-  readonly #onAbort = (): void => this.#abort(new AbortError(this.#init.signal!.reason));
-
-  readonly #onTimeout = (error: TimeoutError): void => {
-    if (error.phase === "body" && this.#body?.isPaused === true && !this.#body.bodyUsed) {
-      this.#dispatcher.onUnreadBody?.();
-    }
-    this.#abort(error);
-  };
 
   /** Ends it at whatever stage it is; settles at once. */
   #abort(error: Error): void {

@@ -77,7 +77,7 @@ export interface AgentRequestInit {
    */
   readonly body?: RequestBodyInput;
   /** Aborts at any stage: the promise, or the body's reading, rejects with AbortError (code ABORT_ERR). */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: AbortSignal | null | undefined;
   /** When to give up; the error is a TimeoutError (code ETIMEDOUT) that names the phase. */
   readonly timeouts?: RequestTimeouts | undefined;
   /** Default "idempotent". */
