@@ -17,21 +17,19 @@ export interface Clock {
   now(): number;
   /** Calls `fn` once, `ms` milliseconds from now or later; holds the process only with `ref: true`. */
   after(ms: number, fn: () => void, options?: { ref?: boolean }): Timer;
-  /**
-   * Calls `fn` once the present turn of the event loop has ended: between two such calls in a row the system has been asked
-   * for news of every socket. Left out where nothing lies below the sockets, as on a network in memory: then a pool
-   * does not wait for that news before it reuses a connection.
-   */
-  afterPoll?(fn: () => void): void;
 }
-
-// dnt-shim-ignore
-const { setImmediate: immediately } = globalThis as unknown as { setImmediate: (fn: () => void) => unknown };
 
 // Bound at load, so that a user's fake timers do not freeze the pool.
 const set = setTimeout;
 const clear = clearTimeout;
 const monotonic = performance.now.bind(performance);
+// dnt-shim-ignore
+const { setImmediate: immediate } = globalThis as unknown as { setImmediate: (fn: () => void) => unknown };
+
+/** Calls back once in the next turn of the event loop. */
+export function nextTurn(fn: () => void): void {
+  immediate(fn);
+}
 
 /** From this delay on a timer that holds nothing may be coarse. */
 const MIN_COARSE_MS = 1_000;
@@ -48,7 +46,6 @@ export const systemClock: Clock = {
     if (!isRef) unrefTimer(handle);
     return { cancel: () => clear(handle as Parameters<typeof clear>[0]) };
   },
-  afterPoll: (fn) => void immediately(fn),
 };
 
 /**

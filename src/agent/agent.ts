@@ -17,7 +17,7 @@ import { AgentHooks, isReplaced, noteDefaults } from "./agent_hooks.ts";
 import { type AgentStats, snapshotOf, statsOf } from "./agent_report.ts";
 import type { AgentRequest, AgentSocket, RequestsView, SocketsView } from "./agent_types.ts";
 import { makeView } from "./agent_views.ts";
-import { ConnectionPool } from "./connection_pool.ts";
+import { atOnce, ConnectionPool } from "./connection_pool.ts";
 import {
   EndpointTable,
   type KnownEndpoint,
@@ -42,7 +42,7 @@ import { request } from "./request.ts";
 import type { AgentResponse } from "./request_exchange.ts";
 import type { AgentRequestInit } from "./request_plan.ts";
 import { outside } from "../runtime/context.ts";
-import { connectStream, connectTlsStream, createConnect } from "../runtime/mod.ts";
+import { afterPoll, connectStream, connectTlsStream, createConnect } from "../runtime/mod.ts";
 import { systemClock } from "../clock.ts";
 
 /** Origins whose endpoint is remembered for `agent.request()`; over it all are derived anew. */
@@ -100,7 +100,7 @@ export class AgentBase extends EventEmitter {
   constructor(options?: AgentOptions) {
     const settings = readAgentOptions(options, AgentBase.defaultMaxSockets);
     super({ captureRejections: options?.captureRejections === true });
-    const { runtime, clock = systemClock, ...shown } = options ?? {};
+    const { runtime, clock, ...shown } = options ?? {};
     this.#options = new WatchedOptions({
       __proto__: null,
       ...shown,
@@ -122,7 +122,13 @@ export class AgentBase extends EventEmitter {
     this.scheduling = settings.scheduling;
     this.#hooks = new AgentHooks(this);
     this.#settings = new LiveSettings(this, settings);
-    this.#pool = new ConnectionPool(this.#settings, createConnect({ runtime }), clock, this.#hooks);
+    this.#pool = new ConnectionPool(
+      this.#settings,
+      createConnect({ runtime }),
+      clock ?? systemClock,
+      this.#hooks,
+      clock === undefined ? afterPoll : atOnce,
+    );
     const { core } = this.#pool;
     const names = (): Iterable<string> => core.names();
     this.sockets = makeView({ names, member: (name) => streamsOf(core.open(name)) }) as SocketsView;

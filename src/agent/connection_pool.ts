@@ -26,7 +26,7 @@ import {
   type QueueDeadline,
   type Waiter,
 } from "./pooled_connection.ts";
-import { QuietGate } from "./quiet_gate.ts";
+import type { AfterPoll } from "../runtime/mod.ts";
 import type { Connect } from "../runtime/socket.ts";
 import type { Clock, Timer } from "../clock.ts";
 
@@ -60,6 +60,11 @@ export const noHooks: PoolHooks = {
   openStream(): void {},
 };
 
+/** Waits for nothing: where no kernel lies below the sockets, and time is moved by hand. */
+export function atOnce(fn: () => void): void {
+  fn();
+}
+
 /** See the file's comment. */
 export class ConnectionPool
   implements Dispatcher, PoolSink<PooledConnection, Waiter>, PoolOfConnections, PoolOfWaiters {
@@ -67,7 +72,7 @@ export class ConnectionPool
   readonly settings: PoolSettings;
   readonly hooks: PoolHooks;
   readonly clock: Clock;
-  readonly quiet: QuietGate;
+  readonly afterPoll: AfterPoll;
   readonly stats: PoolStats = new PoolStats();
   /** Every connection that has a slot. */
   readonly connections: Set<PooledConnection> = new Set();
@@ -80,13 +85,19 @@ export class ConnectionPool
   #end: Promise<void> | undefined;
 
   /** An empty pool; `settings` and `hooks` stay the caller's, who may change what they say. */
-  constructor(settings: PoolSettings, connect: Connect, clock: Clock, hooks: PoolHooks = noHooks) {
+  constructor(
+    settings: PoolSettings,
+    connect: Connect,
+    clock: Clock,
+    hooks: PoolHooks = noHooks,
+    afterPoll: AfterPoll = atOnce,
+  ) {
     this.settings = settings;
     this.hooks = hooks;
     this.clock = clock;
     this.#connect = connect;
     this.core = new PoolCore(settings);
-    this.quiet = new QuietGate(clock.afterPoll?.bind(clock));
+    this.afterPoll = afterPoll;
     this.#queueDeadlines = new DeadlineQueue(clock, (deadline) => this.#expel(deadline));
   }
 

@@ -17,11 +17,10 @@ import type { Link } from "./core/linked_list.ts";
 import type { PoolCore, Slot, Ticket } from "./core/pool.ts";
 import type { KnownEndpoint } from "./endpoint_table.ts";
 import type { PoolStats } from "./pool_stats.ts";
-import type { QuietGate } from "./quiet_gate.ts";
 import { duplexOf, SocketStream } from "./socket_stream.ts";
 import type { Clock, Timer } from "../clock.ts";
 import type { Context } from "../runtime/context.ts";
-import { fromDuplex, openingEvent, streamOf } from "../runtime/mod.ts";
+import { type AfterPoll, fromDuplex, openingEvent, streamOf } from "../runtime/mod.ts";
 import type { Socket } from "../runtime/socket.ts";
 
 /** How long a closed connection waits for its peer's FIN, ms; then its slot comes back all the same. */
@@ -70,8 +69,13 @@ export interface PoolOfConnections {
   readonly core: PoolCore<PooledConnection, Waiter>;
   /** The time. */
   readonly clock: Clock;
-  /** Who is quiet. */
-  readonly quiet: QuietGate;
+  /**
+   * Waits for a poll of the event loop. Before the first byte on a connection that has served lies one: bytes that nobody
+   * asked for, or the peer's FIN, may lie in the kernel, where no runtime lets us look. Written upon at once, the former
+   * are read as the next request's answer (NODE_SEMANTICS.md, D10; GHSA-35p6-xmwp-9g52), and the request is lost to the
+   * latter (D9). Either closes the connection once it is told, and the request goes elsewhere.
+   */
+  readonly afterPoll: AfterPoll;
   /** What has happened so far. */
   readonly stats: PoolStats;
   /** What the user asked for. */
@@ -139,7 +143,6 @@ export class PooledConnection implements ConnectionOwner {
   #isAnswered = false;
   #connectTimer: Timer | undefined;
   #closeTimer: Timer | undefined;
-  #idleTurn = 0;
   #isParked = false;
   #isKeepAliveSet = false;
   /** Lent as a stream to this waiter. */
@@ -217,7 +220,7 @@ export class PooledConnection implements ConnectionOwner {
   serve(waiter: Waiter): void {
     if (this.#isParked) this.#unpark(waiter);
     this.#next = waiter;
-    this.#pool.quiet.pass(this.#idleTurn, () => {
+    this.#pool.afterPoll(() => {
       if (this.#next !== waiter) return;
       this.#next = undefined;
       this.#pool.stats.of(this.slot.name).reused++;
@@ -363,9 +366,8 @@ export class PooledConnection implements ConnectionOwner {
 
   /** The connection has become idle; `isNews`: nobody has emitted 'free' for it. */
   #release(idleMs: number, isNews: boolean = false): void {
-    const { core, clock, settings, hooks, quiet } = this.#pool;
+    const { core, clock, settings, hooks } = this.#pool;
     const now = clock.now();
-    this.#idleTurn = quiet.enter();
     if (this.connection.exchanges >= settings.maxRequestsPerSocket) core.close(this.slot, "max-requests");
     else if (now >= this.#diesAt) core.close(this.slot, "max-lifetime");
     else {

@@ -13,6 +13,7 @@
 import { bunCapabilities, type BunLike, bunRefuses, createBunConnect } from "./bun.ts";
 import { outside, useWayOut } from "./context.ts";
 import { createDenoConnect, denoCapabilities, type DenoLike, denoRefuses, denoWayOut } from "./deno.ts";
+import { createDenoPoll, type PollingDeno } from "./deno_poll.ts";
 import { createDialer, dialledSocket } from "./dial.ts";
 import { argumentError, unsupportedOptionError } from "./errors.ts";
 import {
@@ -32,6 +33,8 @@ import {
   type Socket,
   unsupportedOption,
 } from "./socket.ts";
+import { type AfterPoll, createTurnPoll } from "./turn_poll.ts";
+import { nextTurn, systemClock } from "../clock.ts";
 
 export { bindDuplex, fromDuplex } from "./node.ts";
 export { emitWarning, nextTick } from "./process.ts";
@@ -39,6 +42,7 @@ export { fromStreams, type StreamPair } from "./web_streams.ts";
 
 export { connect as connectStream, connectTls as connectTlsStream, openingEvent } from "./node_streams.ts";
 export type { StreamCallback } from "./node_streams.ts";
+export type { AfterPoll } from "./turn_poll.ts";
 
 /** The adapters' names, as in `info.adapter` and {@linkcode ConnectorOptions.runtime}. */
 export const adapterNames: readonly AdapterName[] = ["deno", "bun", "node"];
@@ -176,5 +180,11 @@ function genuine(): Pick<Globals, "Deno" | "Bun"> {
 }
 
 const { Deno } = genuine();
+
+/** Waits for a poll of the event loop: whatever had come for a socket before the call has been told before `fn` is called. */
+export const afterPoll: AfterPoll = Deno === undefined
+  ? createTurnPoll(nextTurn)
+  : createDenoPoll(Deno as unknown as PollingDeno, systemClock);
+
 const wayOut = Deno === undefined ? undefined : denoWayOut(Deno);
 if (wayOut !== undefined) useWayOut(wayOut);

@@ -1,0 +1,136 @@
+/**
+ * One poll of the event loop, waited for, on Deno.
+ *
+ * Owns the pair of sockets by which a poll is forced. Knows nobody else's sockets.
+ *
+ * Why: Deno's loop runs immediates, messages and whatever is done at once without asking the system for news of sockets:
+ * 20 immediates in a row, and bytes that had lain in the kernel for 7 ms were not seen. A timer polls, but takes 2 ms.
+ *
+ * Strategy: a read that cannot be done at once, and then the byte that it waits for: it is told by the poll that tells of
+ * everything else that has come before it (measured: always the first). One pair on the loopback for the whole process,
+ * for all who wait at the same time; closed when nobody has waited for a moment. Where the program may not open one,
+ * a timer has to do.
+ *
+ * @module
+ */
+
+import type { AfterPoll } from "./turn_poll.ts";
+import { runAll } from "./turn_poll.ts";
+import type { Clock, Timer } from "../clock.ts";
+
+/** What is used of `Deno`. */
+export interface PollingDeno {
+  /** Deno.listen. */
+  listen(options: { hostname: string; port: number }): PollListener;
+  /** Deno.connect. */
+  connect(options: { hostname: string; port: number }): Promise<PollConn>;
+  /** Deno.permissions. */
+  readonly permissions: { querySync(descriptor: { name: "net"; host: string }): { readonly state: string } };
+}
+
+/** Deno.Listener. */
+export interface PollListener {
+  readonly addr: unknown;
+  accept(): Promise<PollConn>;
+  close(): void;
+}
+
+/** Deno.TcpConn. */
+export interface PollConn {
+  readonly localAddr: unknown;
+  readonly remoteAddr: unknown;
+  read(into: Uint8Array): Promise<number | null>;
+  write(bytes: Uint8Array): Promise<number>;
+  setNoDelay(on?: boolean): void;
+  close(): void;
+}
+
+const LOOPBACK = "127.0.0.1";
+/** For how long the pair is kept without use, ms: it is made in 1 ms. */
+const KEEP_MS = 200;
+
+interface Pair {
+  readonly near: PollConn;
+  readonly far: PollConn;
+}
+
+/** Makes an {@linkcode AfterPoll} for Deno. */
+export function createDenoPoll(Deno: PollingDeno, clock: Clock): AfterPoll {
+  let waiting: (() => void)[] = [];
+  let isPolling = false;
+  let pair: Pair | undefined;
+  let keepTimer: Timer | undefined;
+
+  async function poll(): Promise<void> {
+    isPolling = true;
+    keepTimer?.cancel();
+    let due: (() => void)[];
+    do {
+      pair ??= await openPair(Deno);
+      due = waiting;
+      waiting = [];
+      if (pair === undefined || !await ping(pair)) {
+        pair = undefined;
+        await new Promise<void>((resolve) => clock.after(0, resolve, { ref: true }));
+      }
+      runAll(due);
+    } while (waiting.length > 0);
+    isPolling = false;
+    keepTimer = clock.after(KEEP_MS, close);
+  }
+
+  function close(): void {
+    pair?.near.close();
+    pair?.far.close();
+    pair = undefined;
+  }
+
+  return (fn) => {
+    waiting.push(fn);
+    if (!isPolling) void poll();
+  };
+}
+
+const one = new Uint8Array(1);
+const into = new Uint8Array(1);
+
+/** False: the pair is broken. */
+async function ping({ near, far }: Pair): Promise<boolean> {
+  try {
+    // The read first: what is there already would be read without a poll.
+    const read = near.read(into);
+    await Promise.all([read, far.write(one)]);
+    return true;
+  } catch {
+    // Somebody closed it; the timer stands in, and the next one opens another.
+    return false;
+  }
+}
+
+/** Undefined: the program may not have one. */
+async function openPair(Deno: PollingDeno): Promise<Pair | undefined> {
+  // Without asking the user, which a call would do.
+  if (Deno.permissions.querySync({ name: "net", host: LOOPBACK }).state !== "granted") return undefined;
+  let listener: PollListener | undefined;
+  try {
+    listener = Deno.listen({ hostname: LOOPBACK, port: 0 });
+    const { port } = listener.addr as { port: number };
+    const [far, near] = await Promise.all([
+      listener.accept(),
+      Deno.connect({ hostname: LOOPBACK, port }),
+    ]);
+    // Anybody on this machine may have been faster: then the byte would never come.
+    if ((far.remoteAddr as { port: number }).port !== (near.localAddr as { port: number }).port) {
+      far.close();
+      near.close();
+      return undefined;
+    }
+    far.setNoDelay(true);
+    return { near, far };
+  } catch {
+    // No loopback, or no descriptor left: the timer stands in.
+    return undefined;
+  } finally {
+    listener?.close();
+  }
+}
