@@ -53,7 +53,7 @@ const value = fc.oneof(
   )
     .map((parts) => parts.join("")),
 );
-const octets = fc.string({ unit: "binary", maxLength: 40 }).map((text) =>
+const octets = fc.string({ unit: "binary", maxLength: 40, size: "max" }).map((text) =>
   Array.from(text, (character) => String.fromCharCode(character.codePointAt(0)! & 0xff)).join("")
 );
 const extension = fc.oneof(

@@ -18,13 +18,17 @@ import type { Leniency } from "./leniency.ts";
 import { PLAIN_STATUS_LINE_BYTES, PlainHead } from "./plain_head.ts";
 import { findSpecials, NO_SPECIALS, type SpecialField } from "./special_fields.ts";
 
+// One for all scanners: nothing of it is needed beyond the call that fills it.
+const PLAIN = new PlainHead();
+
 /** Reads sections; armed again for each. */
 export class HeadScanner {
   readonly #maxBytes: number;
   readonly #maxLines: number;
-  readonly #machine: HeadMachine;
-  readonly #plain = new PlainHead();
+  readonly #leniency: Leniency;
   readonly #template: HeadTemplate;
+  // Made when first needed: most connections never do.
+  #machine: HeadMachine | undefined;
   // The short cuts are for heads, not for trailers.
   #isHead = false;
   // The bytes of a split section, and how many.
@@ -59,19 +63,17 @@ export class HeadScanner {
   constructor(maxBytes: number, maxLines: number, leniency: Leniency, template: HeadTemplate) {
     this.#maxBytes = maxBytes;
     this.#maxLines = maxLines;
-    this.#machine = new HeadMachine(maxLines, leniency);
+    this.#leniency = leniency;
     this.#template = template;
   }
 
   /** Ready for a response head. */
   startHead(): void {
-    this.#machine.startHead();
     this.#arm(true);
   }
 
   /** Ready for a trailer section. */
   startTrailers(): void {
-    this.#machine.startTrailers();
     this.#arm(false);
   }
 
@@ -108,15 +110,23 @@ export class HeadScanner {
       const end = this.#scanPlain(bytes, from, limit);
       if (end >= 0) return end;
     }
-    const to = this.#machine.run(bytes, from, from, limit);
-    if (to < 0) return this.#fail(this.#machine.fault!);
-    if (this.#machine.isDone) {
-      this.#finishByMachine(decodeLatin1(bytes, from, to));
+    const machine = this.#startMachine();
+    const to = machine.run(bytes, from, from, limit);
+    if (to < 0) return this.#fail(machine.fault!);
+    if (machine.isDone) {
+      this.#finishByMachine(machine, decodeLatin1(bytes, from, to));
       return to;
     }
     if (limit < bytes.length) return this.#overflow(limit);
     this.#gather(bytes, from, to);
     return to;
+  }
+
+  #startMachine(): HeadMachine {
+    const machine = this.#machine ??= new HeadMachine(this.#maxLines, this.#leniency);
+    if (this.#isHead) machine.startHead();
+    else machine.startTrailers();
+    return machine;
   }
 
   // The short cuts; -1: neither took it.
@@ -131,7 +141,7 @@ export class HeadScanner {
       this.hasSpecialsOfBefore = template.hasFixedSpecials;
       return matched;
     }
-    const plain = this.#plain;
+    const plain = PLAIN;
     const end = plain.run(bytes, from, limit);
     if (end < 0 || plain.markCount >> 2 > this.#maxLines) return -1;
     this.#finishPlain(plain.versionMinor, plain.status, plain.reasonEnd);
@@ -146,13 +156,14 @@ export class HeadScanner {
     const before = this.#gatheredBytes;
     const taken = Math.min(bytes.length - from, this.#maxBytes - before);
     this.#gather(bytes, from, from + taken);
-    const to = this.#machine.run(this.#gathered!, 0, before, this.#gatheredBytes);
+    const machine = this.#machine!;
+    const to = machine.run(this.#gathered!, 0, before, this.#gatheredBytes);
     if (to < 0) {
-      const fault = this.#machine.fault!;
+      const fault = machine.fault!;
       return this.#fail({ ...fault, at: from + fault.at - before });
     }
-    if (this.#machine.isDone) {
-      this.#finishByMachine(decodeLatin1(this.#gathered!, 0, to));
+    if (machine.isDone) {
+      this.#finishByMachine(machine, decodeLatin1(this.#gathered!, 0, to));
       this.#gathered = undefined;
       return from + to - before;
     }
@@ -176,8 +187,7 @@ export class HeadScanner {
     this.isDone = true;
   }
 
-  #finishByMachine(text: string): void {
-    const machine = this.#machine;
+  #finishByMachine(machine: HeadMachine, text: string): void {
     this.versionMajor = machine.versionMajor;
     this.versionMinor = machine.versionMinor;
     this.status = machine.status;
