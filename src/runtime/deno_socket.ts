@@ -36,8 +36,8 @@ const SMALL_BYTES = 1024;
 const LARGE_BYTES = 65536;
 /** From this many pending bytes on `write()` asks to wait; the node adapter's mark. */
 const HIGH_WATER_BYTES = 65536;
-/** Large buffers kept for the next busy socket: 1 MB. */
-const MAX_SPARE_BUFFERS = 16;
+/** Large buffers kept for the next busy sockets: 4 MB at most. */
+const MAX_SPARE_BUFFERS = 64;
 
 // A buffer is in one pending read or write at a time, and comes back when that has settled, never before: a closed
 // connection's read may still fill it.
@@ -336,7 +336,6 @@ export class DenoSocket implements Socket {
     this.pendingBytes -= count;
     if (count < chunk.length) return this.#send(chunk.subarray(count));
     this.#releaseJoined();
-    if (this.#queue.length > 0 && !this.#isFlushDue) return this.#flush();
     if (this.pendingBytes === 0) this.#tell(this.handler.onDrain);
     this.#flush();
   };

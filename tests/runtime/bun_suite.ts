@@ -273,6 +273,17 @@ test("a chunk that is taken at once is its owner's again, and no onDrain follows
   assert.equal(seen.log, ["open", "drain"]);
 });
 
+test("a write that takes along what waited is drained, after the call", async () => {
+  const { native, log, socket, seen } = await opened();
+  native.room = 0;
+  socket.write(bytes("abc"));
+  native.room = Infinity;
+  socket.write(bytes("def"));
+  assert.equal([log, socket.pendingBytes, seen.log], [["write abcdef"], 0, ["open"]]);
+  await settled();
+  assert.equal(seen.log, ["open", "drain"]);
+});
+
 test("trap 12: the handshake's verdict is both: authorized, and no error", async () => {
   const mismatch = coded("Hostname/IP does not match", "ERR_TLS_CERT_ALTNAME_INVALID");
   const verdicts: [boolean, Error | null, string][] = [

@@ -152,6 +152,13 @@ test("a failure starts the next attempt at once, and the clock of the one after 
   world.assertNothingLeft();
 });
 
+test("the addresses of a look-up are tried with the families in turn", async () => {
+  const world = new World([v6("a::"), v6("b::"), v4("1.1.1.1"), v4("2.2.2.2")]);
+  world.dial();
+  await world.clock.until(world.seen.closed);
+  assert.equal(world.attempts.map((line) => line.split(" ")[1]), ["a::", "1.1.1.1", "b::", "2.2.2.2"]);
+});
+
 test("autoSelectFamilyAttemptTimeoutMs is the time between attempts, at least 10", async () => {
   for (const [asked, expected] of [[30, 30], [1, 10]] as const) {
     const world = new World([v6("a::"), v4("1.1.1.1")]);
@@ -236,7 +243,8 @@ test("what is asked of the socket before there is a connection is done on the wi
   const received: string[] = [];
   world.network.fault({ host: "a::", port }, "hang");
   world.network.listen({ host: "1.1.1.1", port }, async (peer) => {
-    received.push(String(await peer.readBytes(11)));
+    received.push(String(await peer.readBytes(11)), String(await peer.readBytes(1)));
+    assert.is(peer.ended, true);
     peer.send("answer");
   });
   const socket = world.dial();
@@ -251,7 +259,7 @@ test("what is asked of the socket before there is a connection is done on the wi
   await world.clock.until(world.seen.opened);
   assert.is(world.network.holdsProcess, false);
   await world.clock.advance(1000);
-  assert.equal(received, ["early words"]);
+  assert.equal(received, ["early words", "undefined"]);
   assert.equal(world.seen.log.filter((event) => event.startsWith("data")), []);
   socket.resume();
   await world.clock.until(world.seen.untilText("answer"));
@@ -262,14 +270,32 @@ test("what is asked of the socket before there is a connection is done on the wi
 });
 
 test("early bytes that the adapter takes at once are told by onDrain, after onOpen", async () => {
-  const world = new World([v4("1.1.1.1")]);
-  world.listen("1.1.1.1");
-  const socket = world.dial();
-  socket.write(bytes("early"));
-  await world.clock.until(world.seen.until(() => world.seen.log.includes("drain")));
-  assert.equal(world.seen.log.slice(0, 2), ["open", "drain"]);
-  socket.destroy();
-  await world.clock.until(world.seen.closed);
+  for (const takesAtOnce of [true, false]) {
+    const world = new World([v4("1.1.1.1")]);
+    world.listen("1.1.1.1");
+    const written: string[] = [];
+    const settings: DialerSettings = {
+      ...world.settings,
+      connect: (options, handler) => {
+        const socket = world.settings.connect(options, handler);
+        if (!takesAtOnce) return socket;
+        socket.write = (chunk, more) => {
+          written.push(`${String.fromCharCode(...chunk)} ${more}`);
+          return true;
+        };
+        return socket;
+      },
+    };
+    const socket = createDialer(settings)({ host: "peer.test", port }, world.seen);
+    socket.write(bytes("early"));
+    socket.write(bytes("words"));
+    await world.clock.until(world.seen.until(() => world.seen.log.includes("drain")));
+    await world.clock.settle();
+    assert.equal(world.seen.log.filter((event) => !event.startsWith("data")), ["open", "drain"]);
+    if (takesAtOnce) assert.equal(written, ["early true", "words false"]);
+    socket.destroy();
+    await world.clock.until(world.seen.closed);
+  }
 });
 
 test("the handler that is put in during the race is the one that is told", async () => {
