@@ -242,13 +242,17 @@ class RequestFailure extends Error implements Partial<FailureFacts> {
 
 /** What a reader of bytes found wrong, and at which byte of those in hand. */
 export interface ByteFault {
+  /** llhttp's name of the fault. */
   readonly code: ProtocolErrorCode;
+  /** What is wrong, in a few words. */
   readonly reason: string;
+  /** Offset of the byte that showed it. */
   readonly at: number;
 }
 
 /** The peer broke HTTP, or one of our limits. The connection is closed and never used again. */
 export class ProtocolError extends RequestFailure {
+  /** The class's name. */
   override readonly name: string = "ProtocolError";
   /** llhttp's name of the fault. */
   readonly code: ProtocolErrorCode;
@@ -274,6 +278,7 @@ export type TimeoutPhase = "pool" | "connect" | "headers" | "body" | "total";
 
 /** A deadline of ours passed. */
 export class TimeoutError extends RequestFailure {
+  /** The class's name. */
   override readonly name: string = "TimeoutError";
   /** Always "ETIMEDOUT". */
   readonly code = "ETIMEDOUT" as const;
@@ -289,6 +294,7 @@ export class TimeoutError extends RequestFailure {
 
 /** The user ended it. */
 export class AbortError extends RequestFailure {
+  /** The class's name. */
   override readonly name: string = "AbortError";
   /** Always "ABORT_ERR". */
   readonly code = "ABORT_ERR" as const;
@@ -301,6 +307,7 @@ export class AbortError extends RequestFailure {
 
 /** The peer ended the connection before the response was complete. Node says the same by ECONNRESET, "socket hang up". */
 export class ConnectionClosedError extends RequestFailure {
+  /** The class's name. */
   override readonly name: string = "ConnectionClosedError";
   /** Always "ECONNRESET". */
   readonly code = "ECONNRESET" as const;
@@ -313,6 +320,7 @@ export function bodyUsed(): ArgumentTypeError {
 
 /** The agent was destroyed while the request was queued or under way. */
 export class AgentDestroyedError extends RequestFailure {
+  /** The class's name. */
   override readonly name: string = "AgentDestroyedError";
   /** Always "ERR_AGENT_DESTROYED". */
   readonly code = "ERR_AGENT_DESTROYED" as const;
@@ -325,6 +333,7 @@ export class AgentDestroyedError extends RequestFailure {
 
 /** The agent is closed: it takes no request any more. */
 export class AgentClosedError extends Error {
+  /** The class's name. */
   override readonly name: string = "AgentClosedError";
   /** Always "ERR_AGENT_CLOSED". */
   readonly code = "ERR_AGENT_CLOSED" as const;
@@ -337,6 +346,7 @@ export class AgentClosedError extends Error {
 
 /** The pool has no place for a request. */
 export class PoolError extends RequestFailure {
+  /** The class's name. */
   override readonly name: string = "PoolError";
   /** ERR_POOL_QUEUE_FULL or ERR_POOL_SLOT_LOST. */
   readonly code: "ERR_POOL_QUEUE_FULL" | "ERR_POOL_SLOT_LOST";
@@ -354,6 +364,7 @@ export class PoolError extends RequestFailure {
 
 /** The source of a request's body failed, or gave what cannot be sent: `cause` says how. The connection is closed. */
 export class BodySourceError extends RequestFailure {
+  /** The class's name. */
   override readonly name: string = "BodySourceError";
   /** Always "ERR_BODY_SOURCE". */
   readonly code = "ERR_BODY_SOURCE" as const;
@@ -366,6 +377,7 @@ export class BodySourceError extends RequestFailure {
 
 /** A content coding of the response is unknown here, one of too many, or its data is broken. */
 export class DecodingError extends RequestFailure {
+  /** The class's name. */
   override readonly name: string = "DecodingError";
   /** Always "ERR_CONTENT_DECODING". */
   readonly code = "ERR_CONTENT_DECODING" as const;
@@ -373,6 +385,7 @@ export class DecodingError extends RequestFailure {
 
 /** fetch met a redirect that it may not follow: one too many, to no URL, with a body that can be read once... */
 export class RedirectError extends RequestFailure {
+  /** The class's name. */
   override readonly name: string = "RedirectError";
   /** Always "ERR_REDIRECT". */
   readonly code = "ERR_REDIRECT" as const;
@@ -380,6 +393,7 @@ export class RedirectError extends RequestFailure {
 
 /** The body that fetch has read is not the one that `integrity` asks for. */
 export class IntegrityError extends RequestFailure {
+  /** The class's name. */
   override readonly name: string = "IntegrityError";
   /** Always "ERR_INTEGRITY". */
   readonly code = "ERR_INTEGRITY" as const;

@@ -26,8 +26,11 @@ export interface FramingFields {
 
 /** A head whose framing cannot be trusted. */
 export interface FramingFault {
+  /** Apart from a framing. */
   readonly kind: "fault";
+  /** llhttp's name of the fault. */
   readonly code: ProtocolErrorCode;
+  /** What is wrong, in a few words. */
   readonly reason: string;
 }
 
@@ -114,6 +117,7 @@ export interface RequestBodyFacts {
 
 /** How the request is framed, and the line that says so. */
 export interface RequestFramingPlan {
+  /** How the body is sent. */
   readonly framing: RequestFraming;
   /** The Content-Length to send; undefined: no such line. */
   readonly contentLength: number | undefined;

@@ -22,11 +22,17 @@ const MAX_CREDIT = 8;
 
 /** What the scanner found in a head. */
 export interface TemplateHead {
+  /** The decoded head. */
   readonly text: string;
+  /** Offsets in `text`, four a field. */
   readonly marks: readonly number[];
+  /** Of `HTTP/1.0`: 0. */
   readonly versionMinor: number;
+  /** 200 to 999. */
   readonly status: number;
+  /** Offset in `text` of the end of the reason phrase. */
   readonly reasonEnd: number;
+  /** The fields that the codec itself heeds. */
   readonly specials: readonly SpecialField[];
 }
 

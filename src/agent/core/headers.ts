@@ -16,7 +16,9 @@ export interface HeaderObjectOptions {
 
 /** Header fields as Node's `message.headers` has them: lower-cased names, no prototype. */
 export interface IncomingHeaders {
+  /** Any field: its value, or its values joined. */
   [name: string]: string | string[] | undefined;
+  /** Always an array. */
   "set-cookie"?: string[];
 }
 

@@ -11,6 +11,7 @@ import type { FramingFault, FramingFields } from "./framing.ts";
 
 /** One of them. */
 export interface SpecialField {
+  /** In lower case. */
   readonly name: "connection" | "keep-alive" | "content-length" | "transfer-encoding";
   /** Which field of the section it is. */
   readonly index: number;
