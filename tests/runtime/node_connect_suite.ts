@@ -5,8 +5,9 @@ import process from "node:process";
 import * as assert from "uvu/assert";
 import { connectNode, lookupNode, nodeCapabilities } from "../../src/runtime/node.ts";
 import type { ConnectOptions, LookupAddress, LookupFunction } from "../../src/runtime/socket.ts";
+import { ca, good } from "../certs/certs.ts";
 import { suite } from "../harness/suite.ts";
-import { bytes, type Listening, listenTcp, Recorder, settle, watched } from "./node_harness.ts";
+import { bytes, type Listening, listenTcp, listenTls, Recorder, settle, watched } from "./node_harness.ts";
 
 const test = suite("connectNode");
 
@@ -270,6 +271,34 @@ test("destroy() before the connect is done is one close", () =>
       assert.equal(log, wasOpen ? ["open", "close"] : ["close"], name);
     }
   }));
+
+test("hundreds of connects aborted at any moment leave one close each and nothing else", async () => {
+  const echoes = await listenTcp((connection) => connection.pipe(connection));
+  const silent = await listenTcp();
+  const secure = await listenTls(good, (connection) => connection.pipe(connection));
+  const targets: readonly ConnectOptions[] = [
+    { host: "127.0.0.1", port: echoes.port },
+    { host: "localhost", port: echoes.port },
+    { host: "127.0.0.1", port: secure.port, tls: { ca } },
+    { host: "127.0.0.1", port: silent.port, tls: { ca } },
+  ];
+  const abort = async (index: number): Promise<void> => {
+    const seen = new Recorder();
+    const socket = connectNode(targets[index % targets.length]!, seen);
+    socket.write(bytes("dropped"));
+    // Inside the turn of the connect, at its end, and after 0 to 11 ms.
+    if (index % 14 === 1) await Promise.resolve();
+    else if (index % 14 > 1) await settle(index % 14 - 2);
+    socket.destroy();
+    await seen.closed;
+    assert.is(seen.error, undefined);
+    assert.is(seen.log.filter((event) => event.startsWith("close")).length, 1);
+  };
+  for (let batch = 0; batch < 4; batch++) {
+    await Promise.all(Array.from({ length: 100 }, (_, index) => abort(index)));
+  }
+  await Promise.all([echoes.close(), silent.close(), secure.close()]);
+});
 
 test("destroy(error) during the connect tells that error", async () => {
   const seen = new Recorder();
