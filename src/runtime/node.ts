@@ -12,9 +12,10 @@ import * as net from "node:net";
 import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
 import { argumentError, unsupportedOptionError } from "./errors.ts";
+import { bindDuplex, takeBack } from "./node_bindings.ts";
 import { nodeCapabilities, tlsNeedsGate } from "./node_capabilities.ts";
 import { Gate } from "./node_gate.ts";
-import { bindDuplex, NodeSocket, type Peer, takeBack } from "./node_socket.ts";
+import { NodeSocket, type Peer, type ReadStyle } from "./node_socket.ts";
 import {
   assertTlsOptions,
   contextError,
@@ -78,7 +79,7 @@ export function fromDuplex(stream: Duplex, handler: SocketHandler): Socket {
   const taken = takeBack(stream, handler);
   if (taken !== undefined) return taken;
   const socket = new ConnectedSocket(handler, peerOf(stream), sharedMemory);
-  socket.attach(stream, "readable");
+  socket.attach(stream, readStyleOf(stream));
   const open = (): void => socket.open(infoOf(stream));
   if (stream instanceof tls.TLSSocket && !isSecured(stream)) stream.once("secureConnect", open);
   else if ((stream as Partial<net.Socket>).connecting === true) stream.once("connect", open);
@@ -279,6 +280,11 @@ function marked(lookup: LookupFunction, socket: NodeSocket): LookupFunction {
       answer(error instanceof Error ? error : new Error(String(error)));
     }
   };
+}
+
+// Another's TLSSocket has no gate: where it may not be stopped, what comes while paused is kept, however much it is.
+function readStyleOf(stream: Duplex): ReadStyle {
+  return tlsNeedsGate && stream instanceof tls.TLSSocket ? "flowing" : "readable";
 }
 
 function isSecured(stream: tls.TLSSocket): boolean {

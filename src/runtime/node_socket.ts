@@ -15,6 +15,7 @@
 
 import type { Duplex } from "node:stream";
 import { argumentError, fromNodeError, type SocketError, type SocketPhase } from "./errors.ts";
+import { bindDuplex } from "./node_bindings.ts";
 import { Gate } from "./node_gate.ts";
 import type { Socket, SocketHandler, SocketInfo } from "./socket.ts";
 
@@ -22,10 +23,10 @@ import type { Socket, SocketHandler, SocketInfo } from "./socket.ts";
 const WRITE_HIGH_WATER_BYTES = 64 * 1024;
 
 /**
- * How a stream is read: "onread", by `onRead()` from the callback of that option; "readable", by its event; "gated", by
- * 'data', without ever stopping the stream itself: its gate is shut instead.
+ * How a stream is read: "onread", by `onRead()` from the callback of that option; "readable", by its event; "flowing", by
+ * 'data', without ever stopping the stream itself, because it would lose its end: its gate is shut instead, where it has one.
  */
-export type ReadStyle = "onread" | "readable" | "gated";
+export type ReadStyle = "onread" | "readable" | "flowing";
 
 /** Whom an error names. */
 export interface Peer {
@@ -41,23 +42,6 @@ interface NetMethods {
   unref?(): void;
   setNoDelay?(on: boolean): void;
   setKeepAlive?(on: boolean, initialDelayMs: number): void;
-}
-
-/** Gives the Socket that a stream stands for back to the caller, told to `handler` from now on. */
-export type TakeBack = (handler: SocketHandler) => Socket;
-
-const takers = new WeakMap<Duplex, TakeBack>();
-
-/** Says how to get at the Socket behind a stream that was handed to a user of streams; it works once. */
-export function bindDuplex(stream: Duplex, take: TakeBack): void {
-  takers.set(stream, take);
-}
-
-/** The Socket behind `stream`; undefined: it is nobody's. */
-export function takeBack(stream: Duplex, handler: SocketHandler): Socket | undefined {
-  const take = takers.get(stream);
-  takers.delete(stream);
-  return take?.(handler);
 }
 
 /** A Socket over a stream; see the file's comment. Members are documented in socket.ts. */
@@ -137,11 +121,11 @@ export class NodeSocket implements Socket {
     return this.#gate;
   }
 
-  /** Gives the socket its stream, which is the socket's from here on; with a gate it is read in the style "gated". */
-  attach(stream: Duplex, read: "onread" | "readable" | Gate): void {
+  /** Gives the socket its stream, which is the socket's from here on; through a gate it is read in the style "flowing". */
+  attach(stream: Duplex, read: ReadStyle | Gate): void {
     this.#stream = stream;
     this.#gate = read instanceof Gate ? read : undefined;
-    this.#readStyle = read instanceof Gate ? "gated" : read;
+    this.#readStyle = read instanceof Gate ? "flowing" : read;
     stream.on("error", this.#onStreamError);
     stream.on("end", this.#onStreamEnd);
     stream.on("close", this.#onStreamClose);
@@ -328,13 +312,13 @@ export class NodeSocket implements Socket {
 
   #startReading(): void {
     if (this.#readStyle === "readable") this.#stream.on("readable", this.#onReadable);
-    if (this.#readStyle === "gated") this.#stream.on("data", this.#onData);
+    if (this.#readStyle === "flowing") this.#stream.on("data", this.#onData);
   }
 
   #stopReading(): void {
     this.#stream.off("readable", this.#onReadable);
-    if (this.#readStyle !== "gated") return;
-    this.#gate!.open();
+    if (this.#readStyle !== "flowing") return;
+    this.#gate?.open();
     this.#stream.off("data", this.#onData);
     // A stream without a 'data' listener flows on and drops; one whose last 'readable' listener goes is as new.
     this.#stream.on("readable", this.#onReadable);

@@ -188,6 +188,33 @@ test("a TLSSocket opens when its handshake is done, whenever it is given", async
   await server.close();
 });
 
+test("a TLSSocket's contents and end come whole, paused or not", async () => {
+  const size = 2_000_000;
+  const server = await listenTls(good, (connection) => connection.end(pattern(4, size)));
+  for (const pauses of [false, true]) {
+    const seen = new Recorder();
+    const socket = fromDuplex(
+      tls.connect({ host: "127.0.0.1", port: server.port, servername: "localhost", ca }),
+      seen,
+    );
+    seen.dataHook = (): void => {
+      if (!pauses || seen.chunks.length % 5 !== 0) return;
+      socket.pause();
+      const count = seen.chunks.length;
+      setTimeout(() => {
+        assert.is(seen.chunks.length, count);
+        socket.resume();
+      }, 2);
+    };
+    await seen.ended;
+    assert.is(seen.length, size);
+    assert.is(firstDifference(4, seen.chunks), -1);
+    socket.destroy();
+    await seen.closed;
+  }
+  await server.close();
+});
+
 test("bindDuplex() makes a stream stand for a Socket, once", async () => {
   const [near] = duplexPair();
   const seen = new Recorder();
