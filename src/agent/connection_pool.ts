@@ -26,7 +26,7 @@ import {
   type QueueDeadline,
   type Waiter,
 } from "./pooled_connection.ts";
-import type { AfterPoll } from "../runtime/mod.ts";
+import { type AfterPoll, warn } from "../runtime/mod.ts";
 import type { Connect } from "../runtime/socket.ts";
 import type { Clock, Timer } from "../clock.ts";
 
@@ -109,6 +109,16 @@ export class ConnectionPool
   /** True from shutDown() on. */
   get isClosed(): boolean {
     return this.#end !== undefined;
+  }
+
+  /** {@linkcode Dispatcher}: counts, and warns once. */
+  onUnreadBody(): void {
+    if (this.stats.unread++ > 0) return;
+    warn(
+      "A response's body was not read for so long that its connection is closed: read it, or call dump(). " +
+        "Later ones are counted in agent.stats().unread",
+      "HOLDFAST_UNREAD_BODY",
+    );
   }
 
   /** Takes an exchange: a free connection, a new one, or a place in the queue. */

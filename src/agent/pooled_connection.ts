@@ -78,6 +78,8 @@ export interface PoolOfConnections {
   readonly afterPoll: AfterPoll;
   /** What has happened so far. */
   readonly stats: PoolStats;
+  /** It drains: nothing is parked any more. */
+  readonly isClosed: boolean;
   /** What the user asked for. */
   readonly settings: ConnectionSettings;
   /** Node's methods, as they are now. */
@@ -372,7 +374,8 @@ export class PooledConnection implements ConnectionOwner {
     else if (now >= this.#diesAt) core.close(this.slot, "max-lifetime");
     else {
       const expiresAt = Math.min(now + Math.min(idleMs, settings.idleTimeout), this.#diesAt);
-      if (core.release(this.slot, now, expiresAt, settings.keepAlive) === "parked") this.#park();
+      const mayPark = settings.keepAlive && !this.#pool.isClosed;
+      if (core.release(this.slot, now, expiresAt, mayPark) === "parked") this.#park();
     }
     this.#pool.drain();
     if (!isNews) return;

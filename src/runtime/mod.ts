@@ -115,6 +115,12 @@ export function returnDuplex(socket: Socket): ReturnType<typeof returnNodeDuplex
   return returnNodeDuplex(dialledSocket(socket));
 }
 
+/** Tells the process's owner of something that is no error: Node's process.emitWarning, which Deno and Bun have too. */
+export function warn(message: string, code: string): void {
+  const { process } = globalThis as { process?: { emitWarning?(message: string, options: object): void } };
+  process?.emitWarning?.(message, { type: "Warning", code });
+}
+
 // Whoever opens a socket for a pool is not whoever it will serve: it must not keep the asynchronous context of its creator.
 function openOutside(connect: Connect): Connect {
   return (target, handler) => outside(() => connect(target, handler));

@@ -1,4 +1,5 @@
 /** Deadlines of agent.request(), phase by phase, in virtual time. */
+import process from "node:process";
 import * as assert from "uvu/assert";
 import { suite } from "../harness/suite.ts";
 import { type RequestTimeouts, TimeoutError } from "@holdfast/agent";
@@ -110,8 +111,25 @@ test("a slow reader is no fault; a body that nobody reads is", async () => {
     } else {
       assert.is(await codeOf(at.clock, body.text()), "ETIMEDOUT");
     }
+    assert.is(at.agent.stats().unread, isRead ? 0 : 1);
     at.agent.destroy();
   }
+});
+
+test("an unread body is told to the process, once for an agent", async () => {
+  const at = fixture();
+  at.serve("a", (peer) => void peer.send(ok("x".repeat(300_000))));
+  const warnings: string[] = [];
+  const onWarning = (warning: Error & { code?: string }): void => void warnings.push(String(warning.code));
+  process.on("warning", onWarning);
+  for (let i = 0; i < 2; i++) {
+    await at.agent.request("http://a/", { timeouts: { body: 1_000 } });
+    await at.clock.advance(2_000);
+  }
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  process.off("warning", onWarning);
+  assert.equal(warnings, ["HOLDFAST_UNREAD_BODY"]);
+  assert.is(at.agent.stats().unread, 2);
 });
 
 test("time in which the caller's own body is not ready does not count", async () => {
