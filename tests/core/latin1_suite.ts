@@ -35,6 +35,22 @@ test("encodes each character to its byte", () => {
   assert.is(encodeLatin1("").length, 0);
 });
 
+test("encodes text that is ASCII but for one character, wherever it stands", () => {
+  for (const odd of ["\x7f", "\x80", "\xe9", "\xff"]) {
+    for (let at = 0; at <= 8; at++) {
+      const text = "abcdefgh".slice(0, at) + odd + "abcdefgh".slice(at);
+      const bytes = Array.from(text, (character) => character.charCodeAt(0));
+      assert.equal(Array.from(encodeLatin1(text)), bytes);
+      for (let tail = 0; tail < 4; tail++) {
+        assert.equal(Array.from(encodeLatin1With(text, new Uint8Array(tail).fill(1))), [
+          ...bytes,
+          ...new Array(tail).fill(1),
+        ]);
+      }
+    }
+  }
+});
+
 test("puts bytes behind a text, by copy", () => {
   const tail = Uint8Array.of(1, 2);
   const bytes = encodeLatin1With("A\xff", tail);

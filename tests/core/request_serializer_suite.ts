@@ -140,6 +140,15 @@ for (const name of ["", " ", "a b", "a:", "a\r\n", "a\0", "\xe9", "a\u0100", "("
   });
 }
 
+test("checks names after any number of others", () => {
+  for (let i = 0; i < 1_000; i++) {
+    assert.equal(linesOf({ headers: { [`x-${i}`]: i } }), ["Host: h", `x-${i}: ${i}`]);
+  }
+  for (let i = 0; i < 2; i++) {
+    assert.is(codeOf(() => textOf({ headers: { "x 1": "v" } })), "ERR_INVALID_HTTP_TOKEN");
+  }
+});
+
 test("refuses a header name that is no string", () => {
   for (const name of [undefined, null, 5, {}]) {
     assert.is(codeOf(() => textOf({ headers: [[name, "v"]] })), "ERR_INVALID_HTTP_TOKEN");
