@@ -4,9 +4,9 @@
  * Owns the turning of pulled reads into pushed ones, the order of writes (exactly one in flight, the rest of a partial
  * one first) and the first error, which is latched because a read after ECONNRESET says "end". Knows no HTTP.
  *
- * Strategy: promises with two callbacks bound once a socket, no async function on the way of a byte. A read is always
- * pending while the socket is open and not paused, in a small buffer of its own while little comes and in a large one
- * from a common store while much does. A paused socket is parked on a promise whose continuation was made by the read
+ * Strategy: promises with two callbacks, no async function on the way of a byte. A read is always pending while the
+ * socket is open and not paused, in a small buffer while little comes and in a large one while much does, both from
+ * common stores; nothing else is kept for an idle socket, because there may be ten thousand of them. A paused socket is parked on a promise whose continuation was made by the read
  * loop, so that `resume()` does not lead the loop into the caller's asynchronous context.
  *
  * @module
@@ -37,18 +37,34 @@ const LARGE_BYTES = 65536;
 /** From this many pending bytes on `write()` asks to wait; the node adapter's mark. */
 const HIGH_WATER_BYTES = 65536;
 /** Large buffers kept for the next busy sockets: 4 MB at most. */
-const MAX_SPARE_BUFFERS = 64;
+const MAX_SPARE_LARGE = 64;
+/** Small buffers kept for the next idle sockets: 4 MB at most. */
+const MAX_SPARE_SMALL = 4096;
 
 // A buffer is in one pending read or write at a time, and comes back when that has settled, never before: a closed
-// connection's read may still fill it.
-const spareBuffers: Uint8Array[] = [];
+// connection's read may still fill it. The small ones are cut from slabs: an ArrayBuffer each would cost a third more.
+const spareLarge: Uint8Array[] = [];
+const spareSmall: Uint8Array[] = [];
 
 function takeLarge(): Uint8Array {
-  return spareBuffers.pop() ?? new Uint8Array(LARGE_BYTES);
+  return spareLarge.pop() ?? new Uint8Array(LARGE_BYTES);
+}
+
+function takeSmall(): Uint8Array {
+  if (spareSmall.length === 0) {
+    const slab = new ArrayBuffer(LARGE_BYTES);
+    for (let at = 0; at < LARGE_BYTES; at += SMALL_BYTES) {
+      spareSmall.push(new Uint8Array(slab, at, SMALL_BYTES));
+    }
+  }
+  return spareSmall.pop()!;
 }
 
 function giveBack(buffer: Uint8Array | undefined): void {
-  if (buffer?.length === LARGE_BYTES && spareBuffers.length < MAX_SPARE_BUFFERS) spareBuffers.push(buffer);
+  if (buffer === undefined) return;
+  if (buffer.length === SMALL_BYTES) {
+    if (spareSmall.length < MAX_SPARE_SMALL) spareSmall.push(buffer);
+  } else if (spareLarge.length < MAX_SPARE_LARGE) spareLarge.push(buffer);
 }
 
 /** What `startTls` honours; both throw ERR_UNSUPPORTED_OPTION. */
@@ -84,7 +100,6 @@ export class DenoSocket implements Socket {
   #isPaused = false;
   #isReading = false;
   #hasReadEnd = false;
-  #small: Uint8Array | undefined;
   #buffer: Uint8Array | undefined;
   #wantsLarge = false;
   #held: number | null | undefined;
@@ -197,10 +212,10 @@ export class DenoSocket implements Socket {
   // Reading
 
   // Goes on with the read loop: the only caller of #read, so that two reads are never pending.
-  readonly #next = (): void => {
+  #next(): void {
     if (this.#isShut || this.#isReading || this.#hasReadEnd || this.#wake !== undefined) return;
     if (this.#isPaused) {
-      new Promise<void>((resolve) => this.#wake = resolve).then(this.#next);
+      new Promise<void>((resolve) => this.#wake = resolve).then(() => this.#next());
     } else if (this.#held !== undefined) {
       const count = this.#held;
       this.#held = undefined;
@@ -208,15 +223,15 @@ export class DenoSocket implements Socket {
     } else {
       this.#read();
     }
-  };
+  }
 
   #read(): void {
     this.#isReading = true;
-    this.#buffer = this.#wantsLarge ? takeLarge() : (this.#small ??= new Uint8Array(SMALL_BYTES));
-    this.#conn!.read(this.#buffer).then(this.#onRead, this.#onReadError);
+    this.#buffer = this.#wantsLarge ? takeLarge() : takeSmall();
+    this.#conn!.read(this.#buffer).then((count) => this.#onRead(count), (error) => this.#onReadError(error));
   }
 
-  readonly #onRead = (count: number | null): void => {
+  #onRead(count: number | null): void {
     this.#isReading = false;
     if (this.#isShut) return this.#releaseBuffer();
     if (this.#isPaused) {
@@ -224,7 +239,7 @@ export class DenoSocket implements Socket {
       return this.#next();
     }
     this.#deliver(count);
-  };
+  }
 
   #deliver(count: number | null): void {
     if (count === null) return this.#endReading(this.#isTls ? true : undefined);
@@ -254,7 +269,6 @@ export class DenoSocket implements Socket {
   #endReading(authenticated?: boolean): void {
     this.#releaseBuffer();
     this.#hasReadEnd = true;
-    this.#small = undefined;
     if (this.#error !== undefined) return this.#finish();
     try {
       this.handler.onEnd(authenticated);
@@ -264,14 +278,14 @@ export class DenoSocket implements Socket {
     if (this.#finState === "sent" && !this.#isShut) this.#finish();
   }
 
-  readonly #onReadError = (error: unknown): void => {
+  #onReadError(error: unknown): void {
     this.#isReading = false;
     this.#releaseBuffer();
     if (this.#isShut) return;
     // TLS ended without close_notify: an end, but not proven to be the peer's (trap 17).
     if (this.#isTls && isUnexpectedEof(error)) return this.#endReading(false);
     this.#fail(error, "open", "read");
-  };
+  }
 
   pause(): void {
     this.#isPaused = true;
@@ -295,17 +309,17 @@ export class DenoSocket implements Socket {
     if (more !== true) this.#flush();
     else if (!this.#isFlushDue) {
       this.#isFlushDue = true;
-      queueMicrotask(this.#flush);
+      queueMicrotask(() => this.#flush());
     }
     return this.pendingBytes < HIGH_WATER_BYTES;
   }
 
-  readonly #flush = (): void => {
+  #flush(): void {
     this.#isFlushDue = false;
     if (this.connecting || this.destroyed || this.#writing !== undefined) return;
     if (this.#queue.length > 0) this.#send(this.#takeChunk());
     else if (this.#isEnding && this.#finState === "none") this.#sendFin();
-  };
+  }
 
   // Whole chunks up to a large buffer are joined: one write for what was written while another was in flight.
   #takeChunk(): Uint8Array {
@@ -327,10 +341,10 @@ export class DenoSocket implements Socket {
 
   #send(chunk: Uint8Array): void {
     this.#writing = chunk;
-    this.#conn!.write(chunk).then(this.#onWritten, this.#onWriteError);
+    this.#conn!.write(chunk).then((count) => this.#onWritten(count), (error) => this.#onWriteError(error));
   }
 
-  readonly #onWritten = (count: number): void => {
+  #onWritten(count: number): void {
     const chunk = this.#writing!;
     if (this.#isShut) return this.#releaseJoined();
     this.pendingBytes -= count;
@@ -338,7 +352,7 @@ export class DenoSocket implements Socket {
     this.#releaseJoined();
     if (this.pendingBytes === 0) this.#tell(this.handler.onDrain);
     this.#flush();
-  };
+  }
 
   #releaseJoined(): void {
     giveBack(this.#joined);
@@ -346,7 +360,7 @@ export class DenoSocket implements Socket {
     this.#writing = undefined;
   }
 
-  readonly #onWriteError = (error: unknown): void => {
+  #onWriteError(error: unknown): void {
     this.#releaseJoined();
     if (this.#isShut) return;
     this.#queue = [];
@@ -355,7 +369,7 @@ export class DenoSocket implements Socket {
     // What the peer sent before it went (an early answer to an upload) is still to be read: the pending read ends with it.
     // Not so while paused, because whoever paused may be waiting for onDrain.
     if (!this.#isReading || this.#isPaused) this.#finish();
-  };
+  }
 
   end(): void {
     if (this.destroyed || this.#isEnding) return;
@@ -368,7 +382,7 @@ export class DenoSocket implements Socket {
     this.#conn!.closeWrite().then(() => {
       this.#finState = "sent";
       if (!this.#isShut && this.#hasReadEnd) this.#finish();
-    }, this.#onWriteError);
+    }, (error) => this.#onWriteError(error));
   }
 
   // Ending
