@@ -278,6 +278,27 @@ test("a chunk with `more` waits for the next one and is joined to it; alone it g
   await seen.closed;
 });
 
+test("the buffer that chunks are joined in is used again once it is written, and not before", async () => {
+  const { conn, socket, seen } = await opened();
+  const joinedWrite = async (): Promise<ArrayBufferLike> => {
+    socket.write(bytes("a"), true);
+    socket.write(bytes("b"));
+    const { buffer } = conn.writes[0]!.bytes;
+    await conn.take(1);
+    assert.is(conn.writes[0]!.bytes.buffer, buffer, "the rest of a partial write");
+    const other = await opened();
+    other.socket.write(bytes("c"), true);
+    other.socket.write(bytes("d"));
+    assert.is.not(other.conn.writes[0]!.bytes.buffer, buffer, "another socket meanwhile");
+    other.socket.destroy();
+    await conn.take(1);
+    return buffer;
+  };
+  assert.is(await joinedWrite(), await joinedWrite());
+  socket.destroy();
+  await seen.closed;
+});
+
 test("a large chunk is not copied to be joined", async () => {
   const { conn, socket, seen } = await opened();
   const large = new Uint8Array(65536);
