@@ -27,4 +27,5 @@ export type {
 export { MemoryPeer } from "./runtime/memory_peer.ts";
 export { MemorySocket } from "./runtime/memory_socket.ts";
 export type { Link, LinkOptions } from "./runtime/memory_socket.ts";
-export type { MemoryCertificate, MemoryTlsClient, MemoryTlsOptions } from "./runtime/memory_tls.ts";
+export type { MemoryCertificate } from "./runtime/memory_certificate.ts";
+export type { MemoryTlsClient, MemoryTlsOptions } from "./runtime/memory_tls.ts";

@@ -13,7 +13,9 @@ import { closingTests } from "./conformance_closing.ts";
 import { flowTests } from "./conformance_flow.ts";
 import { openingTests } from "./conformance_opening.ts";
 import { Scenario } from "./conformance_scenario.ts";
-import type { ConformanceHarness } from "./conformance_scenario.ts";
+import type { AddTest } from "./conformance_scenario.ts";
+import type { ConformanceHarness, RegisterTest } from "./conformance_harness.ts";
+import { startTlsTests } from "./conformance_start_tls.ts";
 import { tlsTests } from "./conformance_tls.ts";
 import type { Capabilities } from "./socket.ts";
 
@@ -24,17 +26,10 @@ export type {
   ConformancePeer,
   ConformancePeerEvents,
   Cut,
+  Needs,
   PeerKind,
-} from "./conformance_scenario.ts";
-
-/** Flags, by name, that a test needs: it is to be run where all are true. */
-export type Needs = Readonly<Record<string, boolean>>;
-
-/** Registers a test with a framework; `needs` is empty for most. */
-export type RegisterTest = (name: string, body: () => Promise<void>, needs: Needs) => void;
-
-/** Adds a test to the suite. */
-export type AddTest = (name: string, body: (scenario: Scenario) => Promise<void>, needs?: Needs) => void;
+  RegisterTest,
+} from "./conformance_harness.ts";
 
 /** A table of an adapter that can do nothing beyond the contract's required part: spread it and switch on what there is. */
 export const minimalCapabilities: Capabilities = {
@@ -96,4 +91,5 @@ export function socketConformance(register: RegisterTest, harness: ConformanceHa
   flowTests(add, harness);
   closingTests(add, harness);
   if (harness.capabilities.tlsOptions.size > 0) tlsTests(add, harness);
+  if (harness.capabilities.tlsOptions.size > 0) startTlsTests(add, harness);
 }

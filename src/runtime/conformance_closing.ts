@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { AddTest } from "./conformance.ts";
 import { check, equal, pattern } from "./conformance_scenario.ts";
-import type { ConformanceHarness } from "./conformance_scenario.ts";
+import type { AddTest } from "./conformance_scenario.ts";
+import type { ConformanceHarness } from "./conformance_harness.ts";
 import { expectReason } from "./conformance_opening.ts";
 
 const MIB = 1024 * 1024;

@@ -5,9 +5,9 @@
  */
 
 import { systemClock } from "../clock.ts";
-import type { AddTest } from "./conformance.ts";
 import { bytes, check, equal, pattern, patternByte } from "./conformance_scenario.ts";
-import type { Client, ConformanceHarness, Peer, Scenario } from "./conformance_scenario.ts";
+import type { ConformanceHarness } from "./conformance_harness.ts";
+import type { AddTest, Client, Peer, Scenario } from "./conformance_scenario.ts";
 
 const MIB = 1024 * 1024;
 /** More than any system's buffers for one loopback connection: 16 MiB are what the kernel takes at most. */

@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { AddTest } from "./conformance.ts";
 import { bytes, check, equal } from "./conformance_scenario.ts";
-import type { Client, ConformanceHarness, Scenario } from "./conformance_scenario.ts";
+import type { ConformanceHarness } from "./conformance_harness.ts";
+import type { AddTest, Client, Scenario } from "./conformance_scenario.ts";
 import type { BindingOption, ConnectOptions, TlsOption } from "./socket.ts";
 
 /** How many connects the storm gives up. */

@@ -1,12 +1,12 @@
 /**
- * Conformance: TLS: who is let through, who is not, what a refused peer gets to see, and `startTls`.
+ * Conformance: TLS: who is let through, who is not, and what a refused peer gets to see.
  *
  * @module
  */
 
-import type { AddTest } from "./conformance.ts";
 import { check, equal, pattern } from "./conformance_scenario.ts";
-import type { Client, ConformanceHarness, Hooks, PeerKind, Scenario } from "./conformance_scenario.ts";
+import type { ConformanceHarness, PeerKind } from "./conformance_harness.ts";
+import type { AddTest, Client } from "./conformance_scenario.ts";
 import { answerTwoParts, expectNoStall } from "./conformance_flow.ts";
 import { expectReason } from "./conformance_opening.ts";
 import type { Capabilities, ConnectOptions, TlsOption, TlsOptions } from "./socket.ts";
@@ -29,11 +29,10 @@ export function tlsTests(add: AddTest, harness: ConformanceHarness): void {
   refusalTests(add, harness);
   handshakeTests(add, harness);
   endTests(add, harness);
-  startTlsTests(add, harness);
 }
 
 /** Names the flags of kinds and options that a test needs. */
-function needs(
+export function needs(
   harness: ConformanceHarness,
   kinds: readonly PeerKind[],
   options: readonly TlsOption[] = [],
@@ -242,7 +241,8 @@ function refusalTests(add: AddTest, harness: ConformanceHarness): void {
   }, needs(harness, ["tlsClientCertificate"]));
 }
 
-function expectNoByte(peers: readonly { readonly intake: { readonly length: number } }[]): void {
+/** A peer that is refused gets nothing that was written to it. */
+export function expectNoByte(peers: readonly { readonly intake: { readonly length: number } }[]): void {
   equal(
     peers.map(({ intake }) => intake.length).filter((length) => length > 0),
     [],
@@ -373,147 +373,4 @@ function endTests(add: AddTest, harness: ConformanceHarness): void {
     equal(client.log.slice(before), ["close"], "events after destroy()");
     await s.until(() => peer.isEnded || peer.isClosed, "the peer's end");
   }, needs(harness, ["tls"]));
-}
-
-/** A client that has been through the plain part of a tunnel, paused inside the onData that ended it. */
-async function tunnelled(
-  s: Scenario,
-  options: ConnectOptions,
-  onReady: (client: Client) => void,
-): Promise<Client> {
-  let isReady = false;
-  const client = s.connect({ ...options, tls: undefined }, {
-    onData: () => {
-      client.pause();
-      isReady = true;
-      onReady(client);
-    },
-  });
-  client.write("CONNECT\n");
-  await s.until(() => isReady, "the tunnel's answer");
-  return client;
-}
-
-function startTls(
-  s: Scenario,
-  client: Client,
-  options: ConnectOptions,
-  more: TlsOptions = {},
-  hooks: Hooks = {},
-): Client {
-  const { host = "localhost", port } = options;
-  return s.adopt(
-    hooks,
-    (handler) => client.socket.startTls!({ ...options.tls, ...more, host, port } as never, handler),
-  );
-}
-
-function startTlsTests(add: AddTest, harness: ConformanceHarness): void {
-  const flags = { ...needs(harness, ["tunnel"]), startTls: harness.capabilities.startTls };
-
-  add("startTls() inside the last onData: a verified TLS socket, and the old one is silent", async (s) => {
-    const server = await s.listen("tunnel", (peer) => {
-      peer.onDataHook = () => peer.send(`echo ${peer.intake.text}`);
-    });
-    let inner!: Client;
-    const outer = await tunnelled(s, server.options, (client) => {
-      inner = startTls(s, client, server.options);
-      inner.write("early");
-    });
-    equal([outer.socket.destroyed, outer.intake.text], [true, "ok\n"], "the old socket");
-    check(inner.socket !== outer.socket && inner.socket.connecting, "no new socket, or it is not connecting");
-    await s.until(() => inner.intake.text === "echo early", "the echo");
-    equal(inner.socket.info?.tls?.authorized, true, "info.tls.authorized");
-    inner.end();
-    await s.until(() => server.peers[0]!.isEnded, "the peer's onEnd");
-    server.peers[0]!.raw.end();
-    await s.until(() => inner.isClosed, "onClose");
-    equal(inner.story, ["open", "data", "end", "close"], "events");
-    equal(outer.story, ["open", "data"], "events of the old socket");
-  }, flags);
-
-  add("startTls() in a later turn works on a paused socket", async (s) => {
-    const server = await s.listen("tunnel", (peer) => peer.send("hello"));
-    const outer = await tunnelled(s, server.options, () => {});
-    await s.quiet();
-    const inner = startTls(s, outer, server.options);
-    await s.until(() => inner.intake.text === "hello", "the greeting");
-  }, flags);
-
-  add("startTls() refuses a peer of another name, and tells it nothing", async (s) => {
-    const server = await s.listen("tunnel");
-    let inner!: Client;
-    await tunnelled(s, server.options, (client) => {
-      inner = startTls(s, client, { ...server.options, host: "other.example" }, {
-        servername: "other.example",
-      });
-      inner.write("a secret");
-    });
-    await s.until(() => inner.isClosed, "onClose");
-    await s.quiet();
-    equal([inner.log, inner.error?.phase], [["close ERR_TLS_CERT_ALTNAME_INVALID"], "tls"], "events, phase");
-    expectNoByte(server.peers);
-  }, flags);
-
-  add("startTls() throws while connecting or with bytes pending, and the socket stays usable", async (s) => {
-    const server = await s.listen("plain", (peer) => peer.raw.pause());
-    const client = s.connect(server.options);
-    expectInvalidState(s, client, server.options);
-    await s.until(() => client.isOpen && server.peers.length === 1, "the connection to open");
-    client.write(pattern(1, 0, 32 * MIB));
-    if (client.socket.pendingBytes > 0) expectInvalidState(s, client, server.options);
-    server.peers[0]!.intake.expect(1);
-    server.peers[0]!.raw.resume();
-    await s.until(() => server.peers[0]!.intake.length === 32 * MIB, "the bytes");
-    client.destroy();
-    expectInvalidState(s, client, server.options);
-  }, { startTls: harness.capabilities.startTls });
-
-  add("startTls() refuses an option that it cannot honour, and the socket stays usable", async (s) => {
-    const unsupported = (["pfx", "checkServerIdentity", "ciphers", "dhparam", "session"] as const)
-      .find((option) => !harness.capabilities.startTlsOptions.has(option));
-    const server = await s.listen("plain");
-    const client = s.connect(server.options);
-    await s.until(() => client.isOpen && server.peers.length === 1, "the connection to open");
-    client.pause();
-    if (unsupported !== undefined) {
-      equal(
-        thrownCode(() => startTls(s, client, server.options, { [unsupported]: "x" })),
-        "ERR_UNSUPPORTED_OPTION",
-        "code",
-      );
-    }
-    client.resume();
-    server.peers[0]!.send("still plain");
-    await s.until(() => client.intake.text === "still plain", "the bytes");
-  }, { startTls: harness.capabilities.startTls });
-
-  add("destroy() during startTls() is one onClose", async (s) => {
-    const server = await s.listen("tunnel");
-    let inner!: Client;
-    await tunnelled(s, server.options, (client) => {
-      inner = startTls(s, client, server.options);
-      inner.destroy();
-    });
-    await s.until(() => inner.isClosed, "onClose");
-    await s.quiet();
-    equal(inner.log, ["close"], "events");
-  }, flags);
-}
-
-function expectInvalidState(s: Scenario, client: Client, options: ConnectOptions): void {
-  equal(
-    thrownCode(() => startTls(s, client, options)),
-    "ERR_INVALID_STATE",
-    "code of what startTls() throws",
-  );
-}
-
-function thrownCode(fn: () => unknown): unknown {
-  try {
-    fn();
-  } catch (error) {
-    return (error as { code?: unknown }).code;
-  }
-  return "nothing was thrown";
 }

@@ -12,27 +12,9 @@
 
 import type { Clock } from "../clock.ts";
 import { SocketError } from "./errors.ts";
-import type {
-  PeerCertificate,
-  PemInput,
-  Socket,
-  SocketHandler,
-  SocketInfo,
-  TlsInfo,
-  TlsOptions,
-} from "./socket.ts";
-
-/** What a certificate in memory says. */
-export interface MemoryCertificate {
-  /** Host names (`*.a.example` too) and addresses that it is for; default: every one. */
-  readonly names?: readonly string[] | undefined;
-  /** Who signed it: trusted where `ca` holds this very text. Default: an authority that everyone trusts. */
-  readonly authority?: string | undefined;
-  /** It is signed by itself. */
-  readonly isSelfSigned?: boolean | undefined;
-  /** It has expired. */
-  readonly isExpired?: boolean | undefined;
-}
+import { verify } from "./memory_certificate.ts";
+import type { MemoryCertificate } from "./memory_certificate.ts";
+import type { Socket, SocketHandler, SocketInfo, TlsInfo, TlsOptions } from "./socket.ts";
 
 /** The server's side of TLS. */
 export interface MemoryTlsOptions {
@@ -241,7 +223,7 @@ export class MemoryTlsSocket implements Socket {
   }
 
   #judge(answer: Answer, role: ClientRole): void {
-    const error = verify(answer.certificate, role);
+    const error = verify(answer.certificate, role.options, role.verified);
     const { rejectUnauthorized = true, cert, pfx } = role.options;
     if (error !== undefined && rejectUnauthorized) {
       return this.#fail(error.code, error.message, error.cause, badCertificate);
@@ -428,66 +410,6 @@ export function clientRole(options: TlsOptions, host: string): ClientRole {
   const verified = options.host ?? host;
   const name = options.servername ?? (isAddress ? "" : verified);
   return { side: "client", options, name, verified: options.servername || verified };
-}
-
-interface Verdict {
-  readonly code: string;
-  readonly message: string;
-  readonly cause?: unknown;
-}
-
-// OpenSSL's order: the chain, the dates, and at last, by Node, the name.
-function verify(certificate: MemoryCertificate, { options, verified }: ClientRole): Verdict | undefined {
-  const { authority, isSelfSigned, isExpired } = certificate;
-  const isTrusted = options.ca === undefined
-    ? authority === undefined && isSelfSigned !== true
-    : authority !== undefined && textsOf(options.ca).includes(authority);
-  if (!isTrusted && isSelfSigned === true) {
-    return { code: "DEPTH_ZERO_SELF_SIGNED_CERT", message: "self-signed certificate" };
-  }
-  if (!isTrusted) {
-    return { code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE", message: "unable to verify the first certificate" };
-  }
-  if (isExpired === true) return { code: "CERT_HAS_EXPIRED", message: "certificate has expired" };
-  if (options.checkServerIdentity !== undefined) {
-    const refusal: (Error & { code?: unknown }) | undefined = options.checkServerIdentity(
-      verified,
-      peerCertificate(certificate),
-    );
-    if (refusal === undefined) return undefined;
-    const code = typeof refusal.code === "string" ? refusal.code : "ERR_TLS_CERT_ALTNAME_INVALID";
-    return { code, message: refusal.message, cause: refusal };
-  }
-  if (certificate.names === undefined || certificate.names.some((name) => covers(name, verified))) {
-    return undefined;
-  }
-  const message =
-    `Hostname/IP does not match certificate's altnames: "${verified}" is not in the cert's list`;
-  return { code: "ERR_TLS_CERT_ALTNAME_INVALID", message };
-}
-
-// RFC 6125 section 6.4.3: a wildcard stands for one whole label, the leftmost.
-function covers(name: string, host: string): boolean {
-  if (!name.startsWith("*.")) return name.toLowerCase() === host.toLowerCase();
-  const dot = host.indexOf(".");
-  return dot > 0 && host.slice(dot).toLowerCase() === name.slice(1).toLowerCase();
-}
-
-function peerCertificate({ names = [], authority = "" }: MemoryCertificate): PeerCertificate {
-  const altNames = names.map((name) => /^[\d.]+$|:/.test(name) ? `IP Address:${name}` : `DNS:${name}`).join(
-    ", ",
-  );
-  return {
-    subject: { CN: names[0] ?? "" },
-    subjectaltname: altNames,
-    fingerprint256: `${authority}/${altNames}`,
-    raw: new TextEncoder().encode(altNames),
-  };
-}
-
-function textsOf(input: PemInput): string[] {
-  const list = typeof input === "string" || input instanceof Uint8Array ? [input] : input;
-  return list.map((one) => typeof one === "string" ? one : new TextDecoder().decode(one));
 }
 
 function factsOf(payload: Uint8Array): Hello | Answer | Finished | undefined {
