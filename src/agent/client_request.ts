@@ -229,7 +229,8 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
 
   /** For our own agents: the request is an exchange. */
   _dispatchTo(dispatcher: Dispatcher, endpoint: Endpoint): void {
-    if (this.destroyed) return;
+    // A request is one exchange; whoever hands it to a second agent gets no second.
+    if (this.destroyed || this.#exchange !== undefined) return;
     this.#dispatcher = dispatcher;
     this.#endpoint = endpoint;
     this.#dispatch(false);
@@ -394,6 +395,8 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
       nextTick(() => {
         this._onClose();
         exchange?.release();
+        // As Node, which leaves it to the agent to look at what it gets back.
+        if (exchange?.isLost === true) (exchange.socket as EventEmitter | undefined)?.emit("free");
       });
       return;
     }

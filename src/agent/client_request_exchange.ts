@@ -14,7 +14,7 @@
 import { Buffer } from "node:buffer";
 import { channel } from "node:diagnostics_channel";
 import { EventEmitter } from "node:events";
-import { ConnectionClosedError } from "./core/errors.ts";
+import { AgentDestroyedError, ConnectionClosedError } from "./core/errors.ts";
 import type { BodyFraming } from "./core/framing.ts";
 import type { HeaderBlock } from "./core/headers.ts";
 import { keepAliveVerdict } from "./core/keep_alive.ts";
@@ -96,6 +96,7 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   #isHeld = false;
   #isReleased = false;
   #isOver = false;
+  #isLost = false;
 
   /** `context`: in which the request was made. `stream`: whose high water mark the response takes, where it is known. */
   constructor(request: ExchangeOwner, context: Context, streamOf: StreamOf, stream?: object) {
@@ -155,6 +156,11 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   /** 'socket' was told. */
   get isAnnounced(): boolean {
     return this.#isAnnounced;
+  }
+
+  /** The connection was lost while it was held. */
+  get isLost(): boolean {
+    return this.#isLost;
   }
 
   /** Gives up; `error` is the request's own and comes back by its `_onClose`. */
@@ -314,6 +320,7 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   onError(error: Error): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#isLost = this.#isHeld && this.#stream !== undefined;
     // Inside the user's destroy(): what there is to say is said later.
     if (this.request.destroyed) nextTick(() => run(this.#context, this.#fail, this, error));
     else this.#tell(this.#fail, this, error);
@@ -325,7 +332,7 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     if (response === undefined) {
       if (!request.destroyed) {
         if (request._triesAgain(error, this.#control, this.#isReused)) return;
-        request._onError(this.#asNode(error));
+        request._onError(this.#control === undefined && isDestroyed(error) ? error : this.#asNode(error));
       }
       return request._onClose();
     }
@@ -374,9 +381,14 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   }
 }
 
+// A request that agent.destroy() finds on a connection hears of that, as in Node; one that waits hears why.
+function isDestroyed(error: Error): boolean {
+  return error instanceof AgentDestroyedError;
+}
+
 // The other side, or a stream's owner, ended it without a word.
 function isHangUp(error: Error): boolean {
-  return error instanceof ConnectionClosedError ||
+  return error instanceof ConnectionClosedError || isDestroyed(error) ||
     (error instanceof SocketError && error.code === "ERR_STREAM_PREMATURE_CLOSE");
 }
 

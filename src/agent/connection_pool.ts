@@ -215,7 +215,7 @@ export class ConnectionPool
     const pooled = new PooledConnection(this, slot);
     waiter.pooled = pooled;
     this.connections.add(pooled);
-    const isByStream = waiter.usesStream || this.hooks.isDialReplaced;
+    const isByStream = waiter.usesStream || this.hooks.isDialReplaced || needsStream(waiter.endpoint.options);
     try {
       if (isByStream) this.hooks.openStream(waiter, (error, stream) => pooled.answer(error, stream));
       else pooled.dial((connection) => this.#connect(waiter.endpoint.connect, connection));
@@ -272,4 +272,22 @@ export class ConnectionPool
       this.drain();
     });
   }
+}
+
+/** Options of net.connect() and tls.connect() that only these know: a stream to speak TLS over, and OpenSSL's own. */
+const STREAM_OPTIONS = [
+  "socket",
+  "fd",
+  "pskCallback",
+  "minDHSize",
+  "requestOCSP",
+  "enableTrace",
+  "clientCertEngine",
+  "privateKeyEngine",
+  "privateKeyIdentifier",
+  "allowPartialTrustChain",
+] as const;
+
+function needsStream(options: Readonly<Record<string, unknown>>): boolean {
+  return STREAM_OPTIONS.some((name) => options[name] !== undefined && options[name] !== null);
 }
