@@ -125,6 +125,8 @@ export class OutgoingMessage extends Stream {
   #sink: MessageSink | undefined;
   #trailers: string = "";
   #corked = 0;
+  /** Where in `outputData` what cork() holds begins. */
+  #corkedFrom = 0;
   #needDrain = false;
   /** The head has been asked for: it may go. */
   #isHeadWanted = false;
@@ -408,12 +410,27 @@ export class OutgoingMessage extends Stream {
 
   /** Holds what is written until uncork(). */
   cork(): void {
-    this.#corked++;
+    if (this.#corked++ === 0) this.#corkedFrom = this.outputData.length;
   }
 
   /** Sends what cork() has held, as one chunk where the body is chunked. */
   uncork(): void {
-    if (this.#corked > 0 && --this.#corked === 0) this.#flush(true);
+    if (this.#corked === 0 || --this.#corked > 0) return;
+    this.#joinCorked();
+    this.#flush();
+  }
+
+  #joinCorked(): void {
+    const entries = this.outputData.splice(this.#corkedFrom);
+    if (entries.length === 0) return;
+    const callbacks = entries.map(({ callback }) => callback).filter((callback) => callback !== undefined);
+    this.outputData.push({
+      data: Buffer.concat(entries.map(bytesOf)),
+      encoding: undefined,
+      callback: callbacks.length === 0
+        ? undefined
+        : (error) => callbacks.forEach((callback) => callback(error)),
+    });
   }
 
   /** Ends the message's connection, now or when it has one. */
@@ -532,9 +549,9 @@ export class OutgoingMessage extends Stream {
     if (callback !== undefined) this.once("finish", callback);
     this.finished = true;
     this.#isHeadWanted = true;
-    const isCorked = this.#corked > 0;
+    if (this.#corked > 0) this.#joinCorked();
     this.#corked = 0;
-    this.#flush(isCorked);
+    this.#flush();
     return this;
   }
 
@@ -596,13 +613,12 @@ export class OutgoingMessage extends Stream {
     if (callbacks.length > 0) nextTick(() => callbacks.forEach((callback) => callback(error)));
   }
 
-  // `isCorked`: what waits is one chunk; else each write is one, as it may be told apart at the other end.
-  #flush(isCorked: boolean = false): void {
+  #flush(): void {
     const sink = this.#sink;
     if (sink === undefined || this.destroyed || this.#isEndSent || !this.#isHeadWanted || this.#corked > 0) {
       return;
     }
-    const pieces = this.#takePieces(isCorked);
+    const pieces = this.#takePieces();
     pieces.forEach((piece, index) => sink.write(piece, index + 1 < pieces.length || !this.finished));
     if (this.finished) {
       this.#isEndSent = true;
@@ -614,13 +630,13 @@ export class OutgoingMessage extends Stream {
   }
 
   // What waits, framed and as few pieces as pays.
-  #takePieces(isCorked: boolean): Uint8Array[] {
+  #takePieces(): Uint8Array[] {
     let head = "";
     if (!this._headerSent && this._header !== null) {
       head = this._header;
       this._headerSent = true;
     }
-    const body = this.#takeBody(isCorked);
+    const body = this.#takeBody();
     if (body.length === 0) return head === "" ? [] : [encodeLatin1(head)];
     if (head === "") return body;
     const first = body[0]!;
@@ -629,14 +645,14 @@ export class OutgoingMessage extends Stream {
     return body;
   }
 
-  #takeBody(isCorked: boolean): Uint8Array[] {
+  #takeBody(): Uint8Array[] {
     const entries = this.outputData;
     const isEnd = this.finished && this.chunkedEncoding;
     if (entries.length === 0 && !isEnd) return [];
     this.outputData = [];
     const chunks: Uint8Array[] = [];
     for (const { data, encoding, callback } of entries) {
-      const bytes = typeof data === "string" ? Buffer.from(data, encoding) : data;
+      const bytes = bytesOf({ data, encoding });
       if (bytes.length > 0) chunks.push(bytes);
       if (callback !== undefined) this.#callbacks.push(callback);
     }
@@ -645,7 +661,8 @@ export class OutgoingMessage extends Stream {
     if (this.#sent !== undefined) this.#keep(entries, length);
     const isSmall = length <= MAX_JOINED_BODY_BYTES;
     if (!this.chunkedEncoding) return isSmall && chunks.length > 1 ? [Buffer.concat(chunks, length)] : chunks;
-    const framed = isCorked ? inChunk(chunks, length) : chunks.flatMap(asChunk);
+    // Each write is a chunk, as it may be told apart at the other end.
+    const framed = chunks.flatMap(asChunk);
     if (isEnd) framed.push(encodeLatin1(`0\r\n${this.#trailers}\r\n`));
     return isSmall && framed.length > 1 ? [Buffer.concat(framed)] : framed;
   }
@@ -711,15 +728,17 @@ Object.defineProperty(OutgoingMessage.prototype, EventEmitter.captureRejectionSy
   writable: true,
 });
 
+function bytesOf({ data, encoding }: Pick<OutputEntry, "data" | "encoding">): Uint8Array {
+  return typeof data === "string" ? Buffer.from(data, encoding) : data;
+}
+
 function sizeOf({ data, encoding }: OutputEntry): number {
   return typeof data === "string" ? Buffer.byteLength(data, encoding) : data.length;
 }
 
+// What is long is not copied.
 function asChunk(data: Uint8Array): Uint8Array[] {
-  return data.length <= MAX_JOINED_BODY_BYTES ? [encodeChunk(data)] : inChunk([data], data.length);
-}
-
-/** One chunk around several pieces, which are not copied. */
-function inChunk(pieces: Uint8Array[], length: number): Uint8Array[] {
-  return length === 0 ? [] : [chunkHead(length), ...pieces, CHUNK_END];
+  return data.length <= MAX_JOINED_BODY_BYTES
+    ? [encodeChunk(data)]
+    : [chunkHead(data.length), data, CHUNK_END];
 }

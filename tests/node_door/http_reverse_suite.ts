@@ -1,0 +1,169 @@
+/** The reverse door: our request over somebody else's agent, or over a stream of its own. */
+import http, { type ClientRequest } from "@holdfast/agent/http";
+import * as builtin from "node:http";
+import * as net from "node:net";
+import { Duplex } from "node:stream";
+import { equal, is, match } from "uvu/assert";
+import { suite } from "../harness/suite.ts";
+import { closed, logOf, responseTo, textOf } from "./http_log.ts";
+import { ok, type WireAnswer, type WireOrigin, wireOrigin } from "./http_origin.ts";
+
+const test = suite("http: the reverse door");
+
+async function withOrigin(answer: WireAnswer, body: (origin: WireOrigin) => Promise<void>): Promise<void> {
+  const origin = await wireOrigin(answer);
+  try {
+    await body(origin);
+  } finally {
+    await origin.close();
+  }
+}
+
+test("the runtime's own Agent keeps and hands out its sockets", async () => {
+  await withOrigin((socket) => socket.write(ok()), async (origin) => {
+    const agent = new builtin.Agent({ keepAlive: true });
+    const logs: string[][] = [];
+    for (const expected of [false, true, true]) {
+      const req = http.request({
+        host: "127.0.0.1",
+        port: origin.port,
+        agent: agent as never,
+        method: "POST",
+      });
+      const log = logOf(req);
+      agent.once("free", () => log.push("free"));
+      req.end("body");
+      await closed(req);
+      is(req.reusedSocket, expected);
+      logs.push(log);
+    }
+    is(origin.connections, 1);
+    for (const log of logs) {
+      equal(log, ["socket", "prefinish", "finish", "response", "res end", "close", "free", "res close"]);
+    }
+    agent.destroy();
+  });
+});
+
+test("own and foreign requests take turns on one socket of the runtime's Agent", async () => {
+  await withOrigin((socket) => socket.write(ok()), async (origin) => {
+    const agent = new builtin.Agent({ keepAlive: true });
+    const options = { host: "127.0.0.1", port: origin.port, agent };
+    for (let turn = 0; turn < 4; turn++) {
+      const req = turn % 2 === 0
+        ? http.get(options as never)
+        : builtin.get(options) as unknown as ClientRequest;
+      is(await textOf(await responseTo(req)), "ok");
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    is(origin.connections, 1);
+    agent.destroy();
+  });
+});
+
+test("a socket given back has no listener of ours", async () => {
+  await withOrigin((socket) => socket.write(ok()), async (origin) => {
+    const agent = new builtin.Agent({ keepAlive: true });
+    const req = http.get({ host: "127.0.0.1", port: origin.port, agent: agent as never });
+    const freed = new Promise<net.Socket>((resolve) => agent.once("free", resolve));
+    await textOf(await responseTo(req));
+    const socket = await freed;
+    equal(["data", "readable", "drain"].map((event) => socket.listenerCount(event)), [0, 0, 0]);
+    agent.destroy();
+  });
+});
+
+test("createConnection may return a stream, call back with one, or fail", async () => {
+  await withOrigin((socket) => socket.end(ok()), async (origin) => {
+    const returned = http.get({ createConnection: () => net.connect(origin.port, "127.0.0.1") });
+    is(await textOf(await responseTo(returned)), "ok");
+    await closed(returned);
+    const called = http.get({
+      createConnection: (_options, callback) => {
+        const stream = net.connect(origin.port, "127.0.0.1", () => callback(null, stream));
+        return undefined;
+      },
+    });
+    is(await textOf(await responseTo(called)), "ok");
+    await closed(called);
+  });
+  for (
+    const createConnection of [
+      () => {
+        throw new Error("no way");
+      },
+      (_options: unknown, callback: (error: Error) => void) => callback(new Error("no way")),
+    ]
+  ) {
+    const failed = http.get({ createConnection: createConnection as never });
+    const log = logOf(failed);
+    await closed(failed);
+    equal(log, ["error undefined no way", "close"]);
+  }
+});
+
+test("any Duplex will do", async () => {
+  let written = "";
+  const stream: Duplex = new Duplex({
+    read(): void {},
+    write(chunk, _encoding, done): void {
+      written += chunk;
+      done();
+      stream.push(ok("from a duplex"));
+      stream.push(null);
+    },
+  });
+  const req = http.get({ createConnection: () => stream, host: "nowhere" });
+  is(await textOf(await responseTo(req)), "from a duplex");
+  match(written, "GET / HTTP/1.1\r\nHost: nowhere:80\r\nConnection: close\r\n\r\n");
+  await closed(req);
+});
+
+test("an agent is any object with addRequest(), which answers by onSocket()", async () => {
+  await withOrigin((socket) => socket.end(ok()), async (origin) => {
+    const agent = {
+      addRequest(req: ClientRequest): void {
+        req.onSocket(net.connect(origin.port, "127.0.0.1"));
+      },
+    };
+    const req = http.get({ agent: agent as never });
+    is(await textOf(await responseTo(req)), "ok");
+    await closed(req);
+    const failing = http.get({
+      agent: { addRequest: (req: ClientRequest) => req.onSocket(null, new Error("no socket")) } as never,
+    });
+    const log = logOf(failing);
+    await closed(failing);
+    equal(log, ["error undefined no socket", "close"]);
+  });
+});
+
+test("upgrade over the runtime's Agent gives its socket, which has left that agent", async () => {
+  const answer: WireAnswer = (socket) => {
+    socket.removeAllListeners("data");
+    socket.on("data", (chunk) => socket.end(`echo ${chunk}`));
+    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
+  };
+  await withOrigin(answer, async (origin) => {
+    const agent = new builtin.Agent({ keepAlive: true });
+    const req = http.request({
+      host: "127.0.0.1",
+      port: origin.port,
+      agent: agent as never,
+      headers: { connection: "Upgrade", upgrade: "echo" },
+    });
+    req.end();
+    const stream = await new Promise<Duplex>((resolve) =>
+      req.once("upgrade", (_res, socket) => resolve(socket))
+    );
+    equal(Object.keys(agent.sockets), []);
+    stream.write("hello");
+    let text = "";
+    for await (const chunk of stream) text += chunk;
+    is(text, "echo hello");
+    stream.destroy();
+    agent.destroy();
+  });
+});
+
+test.run();
