@@ -26,7 +26,10 @@ export interface ParserLimits {
   readonly maxHeaderBytes: number;
   /** Lines of a header or trailer section. Default 2,000: Node's maxHeadersCount, beyond which Node cuts silently. */
   readonly maxHeaderLines: number;
-  /** Fields shown of a section, the rest cut as Node documents for a maxHeadersCount set by the user. Default: all. */
+  /**
+   * Fields shown of a section, the rest cut, as Node documents for a maxHeadersCount set by the user; framing heeds
+   * them all. Default: all. Goes with a maxHeaderLines of Infinity, as Node's 0 (no limit) does for both.
+   */
   readonly maxHeadersCount: number;
   /** Bytes of a chunk's size line. Default 16,384: Node's limit of chunk extensions. */
   readonly maxChunkLineBytes: number;
