@@ -54,7 +54,8 @@ export class AgentBase extends EventEmitter {
   static defaultMaxSockets: number = Infinity;
 
   /** The options that the agent was made with; what is written here holds from the next request on. */
-  declare options: AgentOptions & Record<string, unknown>;
+  // deno-lint-ignore no-explicit-any -- it is every option of every version of Node's, and writable
+  declare options: { [name: string]: any };
   /** Port of requests of node:http that name none. */
   defaultPort: number;
   /** Protocol of requests of node:http. */

@@ -239,7 +239,7 @@ export class Connection implements SocketHandler, ResponseSink {
     const exchange = this.#exchange;
     this.#read = "closed";
     this.#isPaused = false;
-    this.#fail(error ?? new ConnectionClosedError(closedMessage(this.#head)));
+    this.#fail(closedError(error, this.#head));
     this.#owner.onConnectionClosed(this, exchange === undefined ? error : undefined);
   }
 
@@ -444,6 +444,13 @@ class Control implements ExchangeControl {
   detach(): void {
     this.#connection.detach(this.#exchange);
   }
+}
+
+/** A stream that its user destroyed closes without a word: to the exchange it is gone as if the server had closed it. */
+function closedError(error: Error | undefined, head: ResponseHead | undefined): Error {
+  const { code } = (error ?? {}) as { code?: string };
+  if (error !== undefined && code !== "ERR_STREAM_PREMATURE_CLOSE") return error;
+  return new ConnectionClosedError(closedMessage(head), error && { cause: error });
 }
 
 function closedMessage(head: ResponseHead | undefined): string {
