@@ -84,8 +84,6 @@ export interface PoolOfConnections {
   readonly settings: ConnectionSettings;
   /** Node's methods, as they are now. */
   readonly hooks: ConnectionHooks;
-  /** Nothing is parked any more. */
-  readonly isClosed: boolean;
   /** Carries out what the core has decided. */
   drain(): void;
   /** The connection is gone, or somebody else's: its slot comes back. */
