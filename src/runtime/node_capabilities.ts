@@ -15,6 +15,9 @@ export const nodeCapabilities: Capabilities = tableOf(hostOf());
 /** A paused TLSSocket reads on without bound and loses the end; node_gate.ts is the way out. */
 export const tlsNeedsGate: boolean = hostOf() === "deno";
 
+/** A net.Socket that is ended in the turn that opened it tells the peer's end and not the bytes before it. */
+export const endsTooSoon: boolean = hostOf() === "deno";
+
 /** Given a `secureContext`, `tls.connect` sends the host as SNI although the `servername` is empty. */
 export const contextForcesSni: boolean = hostOf() === "bun";
 

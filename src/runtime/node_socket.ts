@@ -14,8 +14,10 @@
  */
 
 import type { Duplex } from "node:stream";
+import { systemClock } from "../clock.ts";
 import { argumentError, fromNodeError, type SocketError, type SocketPhase } from "./errors.ts";
 import { bindDuplex } from "./node_bindings.ts";
+import { endsTooSoon } from "./node_capabilities.ts";
 import { Gate } from "./node_gate.ts";
 import type { Socket, SocketHandler, SocketInfo } from "./socket.ts";
 
@@ -196,7 +198,7 @@ export class NodeSocket implements Socket {
     if (this.#endRequested || this.destroyed) return;
     this.#endRequested = true;
     this.#uncork();
-    if (!this.#connecting) this.#stream.end();
+    if (!this.#connecting) this.#endStream();
   }
 
   destroy(error?: Error): void {
@@ -456,7 +458,12 @@ export class NodeSocket implements Socket {
       for (const chunk of chunks) this.#stream.write(chunk, this.#onWritten);
       this.#stream.uncork();
     }
-    if (this.#endRequested) this.#stream.end();
+    if (this.#endRequested) this.#endStream();
+  }
+
+  #endStream(): void {
+    if (!endsTooSoon || this.#bytesRead > 0 || this.#waiting.length > 0) this.#stream.end();
+    else systemClock.after(0, () => this.#stream.end(), { ref: true });
   }
 
   #cork(): void {

@@ -19,6 +19,8 @@ async function reached(options: ConnectOptions): Promise<Recorder & { info: stri
   const { remoteAddress, remotePort, remoteFamily, localAddress } = socket.info ?? {};
   socket.destroy();
   await seen.closed;
+  // A second close would come now.
+  await settle(0);
   return Object.assign(seen, { info: `${remoteAddress} ${remotePort} ${remoteFamily} from ${localAddress}` });
 }
 

@@ -126,6 +126,32 @@ for (const kind of ["tcp", "tls"] as const) {
     await finish(pair);
   });
 
+  test(`${kind}: what waits while paused is not the shared buffer`, async () => {
+    const [waiting, reading] = [await connected(kind), await connected(kind)];
+    waiting.socket.pause();
+    waiting.peer.write(pattern(6, 5_000));
+    await settle();
+    reading.peer.write(pattern(7, 200_000));
+    await reading.seen.until(() => reading.seen.length === 200_000);
+    waiting.socket.resume();
+    await waiting.seen.until(() => waiting.seen.length === 5_000);
+    assert.is(firstDifference(6, waiting.seen.chunks), -1);
+    await Promise.all([finish(waiting), finish(reading)]);
+  });
+
+  test(`${kind}: destroy() while data, end and close wait is one close`, async () => {
+    const pair = await connected(kind);
+    pair.socket.pause();
+    pair.peer.end("unread");
+    pair.socket.end();
+    await settle(40);
+    pair.socket.destroy();
+    await pair.seen.closed;
+    await settle();
+    assert.equal(pair.seen.log.filter((event) => event !== "drain"), ["open", "close"]);
+    await finish(pair);
+  });
+
   test(`${kind}: a paused reader holds the peer back`, async () => {
     const pair = await connected(kind);
     const { seen, socket, peer } = pair;
@@ -201,6 +227,22 @@ for (const kind of ["tcp", "tls"] as const) {
     assert.is(seen.text, "answer");
     assert.equal(seen.log.slice(-2), ["end", "close"]);
     await finish(pair);
+  });
+
+  test(`${kind}: end() in the turn that opens the socket loses nothing of what comes`, async () => {
+    const answering = (connection: net.Socket): void => void connection.end("answer");
+    const server = kind === "tcp" ? await listenTcp(answering) : await listenTls(good, answering);
+    for (const isEarly of [true, false]) {
+      const seen = new Recorder();
+      const options: ConnectOptions = { host: "127.0.0.1", port: server.port };
+      const socket = connectNode(kind === "tcp" ? options : { ...options, tls: { ca } }, seen);
+      if (!isEarly) await seen.opened;
+      socket.end();
+      await seen.closed;
+      assert.is(seen.text, "answer");
+      assert.equal(seen.log.slice(-2), ["end", "close"]);
+    }
+    await server.close();
   });
 
   test(`${kind}: the peer's end leaves writing open`, async () => {
