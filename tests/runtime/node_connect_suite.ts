@@ -201,6 +201,21 @@ test("reaches a unix socket", async () => {
   }, { path: at });
 });
 
+if (process.platform === "linux") {
+  // Trap 1 of RUNTIMES.md is between runtimes (an old libuv pads the name); each reaches its own.
+  test("reaches an abstract unix socket of the same runtime", async () => {
+    const at = `\0holdfast-${process.pid}-${Math.random().toString(36).slice(2)}`;
+    await usingServer(async () => {
+      const seen = new Recorder();
+      const socket = connectNode({ path: at }, seen);
+      socket.write(bytes("through no file"));
+      await seen.untilText("file");
+      socket.destroy();
+      await seen.closed;
+    }, { path: at });
+  });
+}
+
 test("a unix socket that nobody listens to is ENOENT, with its path", async () => {
   const at = pipePath();
   const seen = await reached({ path: at });
