@@ -4,7 +4,7 @@
  * @module
  */
 
-export { Agent } from "./src/agent/agent.ts";
+export { Agent, HttpsAgent } from "./src/agent/agent.ts";
 export type { AgentOptions } from "./src/agent/options.ts";
 export type { AgentResponse, RequestTimings } from "./src/agent/request_exchange.ts";
 export type {

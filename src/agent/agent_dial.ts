@@ -6,7 +6,7 @@
  */
 
 import type { Duplex } from "node:stream";
-import type { NodeOptions } from "./endpoint_table.ts";
+import { isAddress, type NodeOptions } from "./endpoint_table.ts";
 
 /** The part of an agent that decides how a stream is asked for. */
 export interface DialingAgent {
@@ -106,8 +106,4 @@ function hostnameOf(header: string): string {
   if (!header.startsWith("[")) return header.split(":", 1)[0]!;
   const end = header.indexOf("]");
   return end === -1 ? header : header.slice(1, end);
-}
-
-function isAddress(name: string): boolean {
-  return name.includes(":") || /^\d{1,3}(\.\d{1,3}){3}$/.test(name);
 }

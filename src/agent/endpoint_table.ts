@@ -131,7 +131,7 @@ export function secureName(plain: string, options: NodeOptions): string {
 export function tlsOptionsOf(options: NodeOptions): TlsOptions {
   const tls: Record<string, unknown> = {};
   for (const name of Object.keys(TLS_NAMES)) {
-    const value = options[name];
+    const value = identityOf(options, name);
     if (value !== undefined && value !== null) tls[name] = value;
   }
   return tls;
@@ -203,7 +203,7 @@ export class EndpointTable {
     const names = isSecure ? [...PLACE_NAMES, ...SECURE_NAMES] : PLACE_NAMES;
     const parts = [`${isSecure ? "tls" : "tcp"} ${plainName(options)} ${this.#ids.of(name)}`];
     for (const option of names) {
-      const value = options[option];
+      const value = identityOf(options, option);
       if (NAMED.has(option) || value === undefined || value === null) continue;
       parts.push(`${option}=${this.#ids.of(value)}`);
     }
@@ -223,8 +223,21 @@ export class EndpointTable {
 
 function isSame(a: NodeOptions, b: NodeOptions, isSecure: boolean): boolean {
   for (const name of PLACE_NAMES) if (a[name] !== b[name]) return false;
-  if (isSecure) { for (const name of SECURE_NAMES) if (a[name] !== b[name]) return false; }
-  return true;
+  if (!isSecure) return true;
+  return SECURE_NAMES.every((name) => identityOf(a, name) === identityOf(b, name));
+}
+
+/** The value of an option as far as it decides who the peer is: the host's own name as servername is the default. */
+function identityOf(options: NodeOptions, name: string): unknown {
+  const value = options[name];
+  if (name !== "servername") return value;
+  const { host } = options;
+  return value === host || (value === "" && isAddress(String(host))) ? undefined : value;
+}
+
+/** True for an IP address: it is never sent as a server's name (RFC 6066 section 3). */
+export function isAddress(name: string): boolean {
+  return name.includes(":") || /^\d{1,3}(\.\d{1,3}){3}$/.test(name);
 }
 
 /** Values that are told apart; over it they are numbered anew, with numbers not used before. */
