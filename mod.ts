@@ -13,6 +13,7 @@ export type {
   RetryFailure,
   RetryOption,
 } from "./src/agent/request_plan.ts";
+export type { OriginAndPath, RequestInput } from "./src/agent/request_input.ts";
 export type { RequestBody, RequestBodyInput } from "./src/agent/request_body.ts";
 export type { RequestTimeouts } from "./src/agent/deadlines.ts";
 export { type AgentFetch, createFetch } from "./src/agent/fetch.ts";

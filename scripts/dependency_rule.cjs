@@ -25,6 +25,7 @@ const AGENT_ORDER = [
   "request_body",
   "request_upload",
   "request_plan",
+  "request_input",
   "request_exchange",
   "request",
   "fetch_request",

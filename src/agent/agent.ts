@@ -33,12 +33,12 @@ import {
   type AgentOptions,
   authorizationOf,
   readAgentOptions,
-  readUrl,
   type RequestTarget,
   unbracketed,
 } from "./options.ts";
 import type { PooledConnection, Waiter } from "./pooled_connection.ts";
 import { request } from "./request.ts";
+import { readInput, readPlace, type RequestInput } from "./request_input.ts";
 import type { AgentResponse } from "./request_exchange.ts";
 import type { AgentRequestInit } from "./request_plan.ts";
 import { outside } from "../runtime/context.ts";
@@ -165,10 +165,10 @@ export class AgentBase extends EventEmitter {
    * console.log(status, await body.json());
    * ```
    */
-  request(url: string | URL, init?: AgentRequestInit): Promise<AgentResponse> {
+  request(url: RequestInput, init?: AgentRequestInit): Promise<AgentResponse> {
     let target: RequestTarget;
     try {
-      target = this.#target(readUrl(url));
+      target = this.#target(url, init);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -355,11 +355,15 @@ export class AgentBase extends EventEmitter {
     return { name, key, connect, options, isSecure };
   }
 
-  #target(url: URL): RequestTarget {
+  #target(input: RequestInput, init: AgentRequestInit | undefined): RequestTarget {
+    const { url, path } = readInput(input);
+    const place = readPlace(init);
     return {
-      endpoint: this.#endpoint(url),
+      endpoint: place === undefined
+        ? this.#endpoint(url)
+        : this.#urlEndpoint(url, isReplaced(this.getName), place),
       host: url.host,
-      path: url.pathname + url.search,
+      path,
       authorization: authorizationOf(url),
     };
   }
@@ -380,7 +384,7 @@ export class AgentBase extends EventEmitter {
     return endpoint;
   }
 
-  #urlEndpoint(url: URL, isReplacedName: boolean): KnownEndpoint {
+  #urlEndpoint(url: URL, isReplacedName: boolean, place?: NodeOptions): KnownEndpoint {
     const isSecure = url.protocol === "https:";
     const host = unbracketed(url.hostname);
     const port = url.port === "" ? (isSecure ? 443 : 80) : Number(url.port);
@@ -390,6 +394,7 @@ export class AgentBase extends EventEmitter {
       port,
       protocol: url.protocol,
       ...this.#options.shown,
+      ...place,
     };
     if (this.keepAlive) {
       Object.assign(options, { keepAlive: true, keepAliveInitialDelay: this.keepAliveMsecs });

@@ -308,7 +308,7 @@ export class Connection implements SocketHandler, ResponseSink {
     const exchange = this.#exchange;
     if (exchange === undefined) return this.#read === "idle" ? this.#close("peer-closed") : this.destroy();
     if (!this.#isArmed) this.#arm(exchange);
-    if (!isAuthenticated && this.#framing?.kind === "close") {
+    if (!isAuthenticated && this.#framing?.kind === "close" && exchange.allowTruncatedTls !== true) {
       return this.abort(
         new ConnectionClosedError("TLS ended without close_notify, so the body may be cut short"),
       );

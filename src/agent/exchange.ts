@@ -25,6 +25,8 @@ export interface Exchange {
   readonly limits?: Partial<ParserLimits> | undefined;
   /** Whom `agent.requests` shows while it waits, and what `reuseSocket()` and `createSocket()` are given: the user's request. */
   readonly request?: object | undefined;
+  /** A close-delimited body is whole although TLS ended without close_notify. Default: it is an error. */
+  readonly allowTruncatedTls?: boolean | undefined;
   /** CONNECT alone: a final response of any status hands the connection over, as Node's 'connect' has it. Default: 2xx. */
   readonly anyStatusConnects?: boolean | undefined;
   /**

@@ -75,6 +75,7 @@ export class LeanExchange implements Exchange, UploadOwner, BodySource, Deadline
   readonly body: Uint8Array | undefined;
   readonly hasMore: boolean;
   readonly isLast: boolean;
+  readonly allowTruncatedTls: boolean;
   /** Settles with the head, or with what kept it from coming. */
   readonly response: Promise<AgentResponse>;
   readonly #dispatcher: Dispatcher;
@@ -120,6 +121,7 @@ export class LeanExchange implements Exchange, UploadOwner, BodySource, Deadline
     this.body = plan.bytes;
     this.hasMore = plan.isUpload;
     this.isLast = plan.isLast;
+    this.allowTruncatedTls = init.allowTruncatedTls === true;
     this.#madeMs = dispatcher.clock.now();
     this.#deadlines = new Deadlines(dispatcher.clock, plan.limits, this);
     this.#context = plan.isUpload || init.onInformational !== undefined ? capture() : undefined;

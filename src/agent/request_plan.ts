@@ -23,6 +23,7 @@ import { type Limits, readTimeouts, type RequestTimeouts } from "./deadlines.ts"
 import type { RequestTarget } from "./options.ts";
 import { type OutgoingBody, readBody, type RequestBodyInput } from "./request_body.ts";
 import type { IncomingHeaders } from "./core/headers.ts";
+import type { TlsOptions } from "../runtime/socket.ts";
 
 /** An interim response. */
 export interface InformationalResponse {
@@ -94,6 +95,15 @@ export interface AgentRequestInit {
    * each other; another one is a DecodingError (code ERR_CONTENT_DECODING). Default false: the body as it comes.
    */
   readonly decode?: boolean | undefined;
+  /** TLS options of this call, over the agent's: connections are shared by equal options alone. */
+  readonly tls?: Omit<TlsOptions, "host"> | undefined;
+  /** A unix socket's path: the connection goes there, Host is still the URL's. */
+  readonly socketPath?: string | undefined;
+  /**
+   * Take a body that ends with the connection for whole, although TLS ended without close_notify: some servers never send
+   * one. Default false, where the runtime can tell.
+   */
+  readonly allowTruncatedTls?: boolean | undefined;
 }
 
 /** curl's, and what RFC 9110 section 10.1.1 asks for: not to wait for ever. */

@@ -7,7 +7,9 @@ import * as assert from "uvu/assert";
 import { createServer, type Server, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
 import { suite } from "../harness/suite.ts";
-import { Agent } from "@holdfast/agent";
+import { createServer as createSecureServer } from "node:https";
+import { Agent, type AgentRequestInit } from "@holdfast/agent";
+import { ca, good } from "../certs/certs.ts";
 
 const test = suite("promises over the network");
 
@@ -178,6 +180,53 @@ test("abort: the socket is gone from the server's sight", async () => {
   assert.equal(new Set(await Promise.all(all)), new Set(["ABORT_ERR"]));
   while (server.sockets.length > 0) await pause(1);
   await server.close();
+});
+
+test("TLS: verified by default; no connection crosses the options that say who the peer is", async () => {
+  const server = createSecureServer(
+    { key: good.key, cert: good.cert },
+    (_request, response) => response.end("mine"),
+  );
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = `https://localhost:${(server.address() as AddressInfo).port}/`;
+  const agent = new Agent({ keepAlive: true });
+  const told: string[] = [];
+  const checkServerIdentity = (host: string): undefined => void told.push(host);
+  const refuses = (): Error => new Error("not him");
+  const inits: AgentRequestInit[] = [
+    {},
+    { tls: { ca } },
+    { tls: { ca } },
+    {},
+    { tls: { ca, checkServerIdentity } },
+    { tls: { ca, checkServerIdentity } },
+    { tls: { ca, checkServerIdentity: refuses } },
+    { tls: { ca, servername: "wrong.example" } },
+    { tls: { rejectUnauthorized: false } },
+  ];
+  const results: string[] = [];
+  for (const init of inits) {
+    try {
+      const { body, reusedSocket } = await agent.request(url, init);
+      results.push(`${await body.text()} ${reusedSocket}`);
+    } catch (error) {
+      results.push((error as { bytesWritten: number }).bytesWritten === 0 ? "refused" : "refused late");
+    }
+  }
+  assert.equal(results, [
+    "refused",
+    "mine false",
+    "mine true",
+    "refused",
+    "mine false",
+    "mine true",
+    "refused",
+    "refused",
+    "mine false",
+  ]);
+  assert.equal(told, ["localhost"]);
+  agent.destroy();
+  await new Promise((resolve) => server.close(resolve));
 });
 
 test.run();

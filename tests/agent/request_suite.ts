@@ -35,6 +35,57 @@ test("sends the request line, Host and nothing that was not asked for", async ()
   agent.destroy();
 });
 
+test("takes an origin with a path, which is sent as it is", async () => {
+  const { agent, serve } = fixture();
+  const lines: string[] = [];
+  serve("a", (peer, head) => {
+    lines.push(head.split("\r\n", 2).join(" "));
+    peer.send(ok());
+  });
+  for (const path of ["/x/../y?z", "*"]) {
+    await (await agent.request({ origin: "http://a:80/ignored", path }, { method: "OPTIONS" })).body.dump();
+  }
+  assert.equal(lines, ["OPTIONS /x/../y?z HTTP/1.1 Host: a", "OPTIONS * HTTP/1.1 Host: a"]);
+  agent.destroy();
+});
+
+test("socketPath leads to a unix socket, and to no connection of another place", async () => {
+  const { agent, network, serve } = fixture();
+  serve("a", (peer) => void peer.send(ok("a")));
+  network.listen({ path: "/run/x" }, async (peer) => {
+    while (await peer.readUntil("\r\n\r\n") !== undefined) peer.send(ok("x"));
+  });
+  const socketPath = "/run/x";
+  const texts: string[] = [];
+  for (const init of [{}, { socketPath }, {}, { socketPath }]) {
+    texts.push(await (await agent.request("http://a/", init)).body.text());
+  }
+  assert.equal(texts, ["a", "x", "a", "x"]);
+  assert.is(network.connects, 2);
+  agent.destroy();
+});
+
+test("a TLS body that ends without close_notify is an error, unless it is allowed", async () => {
+  const { agent, clock, network, serve } = fixture({
+    runtime: (options, handler) =>
+      network.connect(options, {
+        onOpen: () => handler.onOpen(),
+        onData: (chunk) => handler.onData(chunk),
+        onEnd: () => handler.onEnd(false),
+        onDrain: () => handler.onDrain(),
+        onClose: (error) => handler.onClose(error),
+      }),
+  });
+  serve("a", (peer) => {
+    peer.send("HTTP/1.1 200 OK\r\n\r\nhalf");
+    peer.end();
+  });
+  const read = (allowTruncatedTls?: boolean): Promise<string> =>
+    agent.request("http://a/", { allowTruncatedTls }).then(({ body }) => body.text());
+  assert.is(await codeOf(clock, read()), "ECONNRESET");
+  assert.is(await read(true), "half");
+});
+
 test("sends a body with its length", async () => {
   const { agent, serve } = fixture();
   const seen: string[] = [];
@@ -256,6 +307,20 @@ const INVALID: readonly [
   string,
 ][] = [
   ["no URL", "nonsense", {}, "ERR_INVALID_URL"],
+  ["an origin without a path", { origin: "http://a/" } as unknown as URL, {}, "ERR_INVALID_ARG_TYPE"],
+  [
+    "a path without a slash",
+    { origin: "http://a/", path: "x" } as unknown as URL,
+    {},
+    "ERR_INVALID_ARG_VALUE",
+  ],
+  [
+    "a path with a space",
+    { origin: "http://a/", path: "/ x" } as unknown as URL,
+    {},
+    "ERR_UNESCAPED_CHARACTERS",
+  ],
+  ["tls that is none", "http://a/", { tls: 1 as unknown as object }, "ERR_INVALID_ARG_TYPE"],
   ["a port out of range", "http://a:70000/", {}, "ERR_INVALID_URL"],
   ["another scheme", "ftp://a/", {}, "ERR_INVALID_PROTOCOL"],
   ["a number for a URL", 1 as unknown as string, {}, "ERR_INVALID_ARG_TYPE"],
