@@ -353,7 +353,7 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     // Of a stream of Node's the cause is what Node's client would tell; what a native socket said has our members added.
     const isNodes = this.#highWaterMark !== undefined || this.#socket?.info?.adapter === "node";
     const isUsers = (this.#stream as { errored?: unknown } | undefined)?.errored === error.cause;
-    return isNodes || isUsers || hasNodesMembers(error.cause, error.code) ? error.cause : error;
+    return isNodes || isUsers || isUnchanged(error.cause, error) ? error.cause : error;
   }
 
   // What the request asks, as its sink.
@@ -399,7 +399,7 @@ function limitsOfCount(count: number | null): Partial<ParserLimits> | undefined 
   return { maxHeadersCount: count, maxHeaderLines: Infinity };
 }
 
-function hasNodesMembers(cause: Error, code: string): boolean {
-  const facts = cause as { code?: unknown; syscall?: unknown };
-  return facts.code === code && (facts.syscall !== undefined || !/^E[A-Z]+$/.test(code));
+// Errors of Node's own keep their message when they are translated; those of other sockets are given Node's.
+function isUnchanged(cause: Error, error: SocketError): boolean {
+  return cause.message === error.message && (cause as { code?: unknown }).code === error.code;
 }

@@ -226,7 +226,13 @@ export class Connection implements SocketHandler, ResponseSink {
   onEnd(isAuthenticated?: boolean): void {
     this.#hasPeerEnded = true;
     this.#isEndAuthenticated = isAuthenticated !== false;
-    if (!this.#isPaused && this.#read !== "held") this.#finish(this.#isEndAuthenticated);
+    if (this.#read === "held") this.#endHeld();
+    else if (!this.#isPaused) this.#finish(this.#isEndAuthenticated);
+  }
+
+  // Nobody has read the response yet, and may never do so: a connection that cannot be used again is not kept for him.
+  #endHeld(): void {
+    if (this.#write === "done" && this.socket.pendingBytes === 0) this.socket.destroy();
   }
 
   /** All bytes have gone to the system. */
