@@ -293,7 +293,7 @@ function pausedTests(add: AddTest, harness: ConformanceHarness): void {
   );
 
   const order = keepsDataBeforeReset ? "the data comes first" : "the data waiting may be lost";
-  const end = resetAfterPauseLooksClean ? "it looks like a clean end" : "it is an error";
+  const end = resetAfterPauseLooksClean ? "it may look like a clean end" : "it is an error";
   add(`RST behind data while paused: ${order}, and ${end}`, async (s) => {
     const { client, peer } = await s.pair();
     client.pause();
@@ -305,7 +305,8 @@ function pausedTests(add: AddTest, harness: ConformanceHarness): void {
     client.resume();
     await s.until(() => client.isClosed || client.isEnded, "the end");
     if (keepsDataBeforeReset) equal(client.intake.text, "waiting", "what the client received");
-    equal(client.isEnded, resetAfterPauseLooksClean, "onEnd came");
-    if (!resetAfterPauseLooksClean) equal(client.error?.code, "ECONNRESET", "code");
+    // Whether the system tells the end or the reset depends there on how much of the data one read took.
+    if (!client.isEnded || !resetAfterPauseLooksClean) equal(client.error?.code, "ECONNRESET", "code");
+    if (!resetAfterPauseLooksClean) equal(client.isEnded, false, "onEnd came");
   }, { resets });
 }
