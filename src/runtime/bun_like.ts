@@ -55,6 +55,8 @@ export interface BunSocketLike {
 export interface BunTlsLike {
   /** SNI and the name verified; `""`: no SNI, and the host is verified. */
   serverName: string;
+  /** Bun closes what it does not authorize. */
+  rejectUnauthorized: true;
   /** In the place of the default roots. */
   ca?: BunPemLike;
   /** Client certificate chain. */

@@ -30,7 +30,8 @@ export function refusedByBunTls(
 export function bunTls(options: TlsOptions, host: string): BunTlsLike {
   const name = options.servername ?? options.host ?? host;
   // An address is no name for SNI (RFC 6066 section 3).
-  const result: BunTlsLike = { serverName: isAddress(name) ? "" : name };
+  // Said, because NODE_TLS_REJECT_UNAUTHORIZED would else be heard.
+  const result: BunTlsLike = { serverName: isAddress(name) ? "" : name, rejectUnauthorized: true };
   if (options.ca !== undefined) result.ca = pem(options.ca);
   if (options.cert !== undefined) result.cert = pem(options.cert);
   if (options.key !== undefined) result.key = pem(options.key);

@@ -347,7 +347,7 @@ test("trap 15: after startTls() the old handlers go on getting ciphertext and a 
   assert.equal(over.log, ["open", "data 5", "end"]);
   assert.equal(
     native.upgrade!.tls,
-    { serverName: "origin.test", ALPNProtocols: bytes("\x08http/1.1") } as never,
+    { serverName: "origin.test", rejectUnauthorized: true, ALPNProtocols: bytes("\x08http/1.1") } as never,
   );
   secured.destroy();
   await settled();
