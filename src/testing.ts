@@ -29,3 +29,7 @@ export { MemorySocket } from "./runtime/memory_socket.ts";
 export type { Link, LinkOptions } from "./runtime/memory_socket.ts";
 export type { MemoryCertificate } from "./runtime/memory_certificate.ts";
 export type { MemoryTlsClient, MemoryTlsOptions } from "./runtime/memory_tls.ts";
+export type { Clock, Timer } from "./clock.ts";
+export { SocketError } from "./runtime/errors.ts";
+export type { SocketErrorInit, SocketPhase } from "./runtime/errors.ts";
+export type * from "./runtime/socket.ts";

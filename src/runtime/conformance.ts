@@ -70,7 +70,7 @@ export const minimalCapabilities: Capabilities = {
  *   const missing = Object.keys(needs).filter((flag) => !needs[flag]);
  *   if (missing.length === 0) test(name, body);
  *   else test.skip(`${name} (needs ${missing.join(", ")})`);
- * }, { connect: myConnect, capabilities: minimalCapabilities, kinds: new Set(["plain"]), resets: false, listen });
+ * }, { connect: myConnect, capabilities: minimalCapabilities, kinds: new Set(["plain"]), ports: true, resets: false, listen });
  * ```
  */
 export function socketConformance(register: RegisterTest, harness: ConformanceHarness): void {

@@ -32,6 +32,7 @@ export type Hooks = Partial<SocketHandler>;
 
 /** Fails a test. */
 export class ConformanceFailure extends Error {
+  /** Tells it from an error of the adapter. */
   override readonly name: string = "ConformanceFailure";
 }
 

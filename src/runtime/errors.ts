@@ -25,6 +25,7 @@ export interface SocketErrorInit {
 
 /** A network failure, with Node's `code` on every runtime and the runtime's own error as `cause`. */
 export class SocketError extends Error {
+  /** The class. */
   override readonly name: string = "SocketError";
   /** Node's code: ECONNREFUSED, ECONNRESET, CERT_HAS_EXPIRED... */
   readonly code: string;
