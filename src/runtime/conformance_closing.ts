@@ -297,7 +297,10 @@ function pausedTests(add: AddTest, harness: ConformanceHarness): void {
   add(`RST behind data while paused: ${order}, and ${end}`, async (s) => {
     const { client, peer } = await s.pair();
     client.pause();
-    peer.send("waiting");
+    // Two reads: the second waits in the system, where the adapter keeps the first.
+    peer.send("wait");
+    await s.quiet();
+    peer.send("ing");
     await s.quiet();
     peer.raw.reset!();
     await s.quiet();
