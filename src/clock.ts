@@ -33,6 +33,8 @@ export function nextTurn(fn: () => void): void {
 
 /** From this delay on a timer that holds nothing may be coarse. */
 const MIN_COARSE_MS = 1_000;
+/** Longest delay of the system's timers: 2^31 - 1 ms. */
+const MAX_DELAY_MS = 2_147_483_647;
 /** By how much it may be late. Deadlines of seconds are not read to the millisecond. */
 const COARSE_MS = 50;
 
@@ -72,7 +74,8 @@ class CoarseList {
 
   #arm(delayMs: number): void {
     this.#isArmed = true;
-    unrefTimer(set(this.#onTimer, delayMs));
+    // Rounded up, a delay may be longer than the system's timers take, and those would then be due at once.
+    unrefTimer(set(this.#onTimer, Math.min(delayMs, MAX_DELAY_MS)));
   }
 
   readonly #onTimer = (): void => {

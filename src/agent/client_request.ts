@@ -106,6 +106,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
   #timedStream: StreamLike | undefined;
   /** The option's, as long as nobody has seen the stream of a connection that is being made. */
   #connectTimer: Timer | undefined;
+  #isTimeoutTold = false;
 
   /** As `request()`; see {@linkcode RequestOptions} for the errors. */
   constructor(
@@ -489,7 +490,12 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     if (this.#timeoutMs === undefined && !byOption) return;
     if (this.#dispatcher !== undefined && !this.reusedSocket && this.listenerCount("socket") === 0) {
       // A stream made before the connection is open is not the adapter's own.
-      if (byOption) this.#connectTimer = this.#dispatcher.clock.after(byOption, this.#onTimeout);
+      if (byOption) {
+        this.#connectTimer = this.#dispatcher.clock.after(byOption, () => {
+          this.#isTimeoutTold = true;
+          this.#onTimeout();
+        });
+      }
       return;
     }
     this.#startStreamTimeout(byOption);
@@ -513,7 +519,8 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     if (this.#timedStream === stream) return;
     this.#timedStream = stream;
     this.timeoutCb = this.#onTimeout;
-    stream.once("timeout", this.#onTimeout);
+    // Node tells it once.
+    if (!this.#isTimeoutTold) stream.once("timeout", this.#onTimeout);
     if (this.res !== null) stream.on("timeout", this.#onResponseTimeout);
   }
 
