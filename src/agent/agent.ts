@@ -129,6 +129,7 @@ export class AgentBase extends EventEmitter {
       clock ?? systemClock,
       this.#hooks,
       clock === undefined ? afterPoll : atOnce,
+      createConnect({ runtime: runtime ?? "node" }),
     );
     const { core } = this.#pool;
     const names = (): Iterable<string> => core.names();

@@ -81,6 +81,7 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   readonly head: Uint8Array = EMPTY;
   readonly body: undefined = undefined;
   readonly hasMore = true;
+  readonly showsSocket = true;
   readonly request: ExchangeOwner;
   readonly #context: Context;
   readonly #streamOf: StreamOf;

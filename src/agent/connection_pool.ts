@@ -77,6 +77,8 @@ export class ConnectionPool
   /** Every connection that has a slot. */
   readonly connections: Set<PooledConnection> = new Set();
   readonly #connect: Connect;
+  /** For TLS whose socket users see. */
+  readonly #connectShownTls: Connect;
   readonly #queueDeadlines: DeadlineQueue<QueueDeadline>;
   #expiryTimer: Timer | undefined;
   #expiryAt = Infinity;
@@ -91,11 +93,13 @@ export class ConnectionPool
     clock: Clock,
     hooks: PoolHooks = noHooks,
     afterPoll: AfterPoll = atOnce,
+    connectShownTls: Connect = connect,
   ) {
     this.settings = settings;
     this.hooks = hooks;
     this.clock = clock;
     this.#connect = connect;
+    this.#connectShownTls = connectShownTls;
     this.core = new PoolCore(settings);
     this.afterPoll = afterPoll;
     this.#queueDeadlines = new DeadlineQueue(clock, (deadline) => this.#expel(deadline));
@@ -218,7 +222,11 @@ export class ConnectionPool
     const isByStream = waiter.usesStream || this.hooks.isDialReplaced || needsStream(waiter.endpoint.options);
     try {
       if (isByStream) this.hooks.openStream(waiter, (error, stream) => pooled.answer(error, stream));
-      else pooled.dial((connection) => this.#connect(waiter.endpoint.connect, connection));
+      else {
+        const { connect: target, isSecure } = waiter.endpoint;
+        const dial = isSecure && waiter.showsSocket === true ? this.#connectShownTls : this.#connect;
+        pooled.dial((connection) => dial(target, connection));
+      }
     } catch (error) {
       // An option that no adapter honours, or a createConnection that throws (D12).
       pooled.failDial(error instanceof Error ? error : new Error(String(error)));

@@ -27,6 +27,11 @@ export interface Exchange {
   readonly request?: object | undefined;
   /** A close-delimited body is whole although TLS ended without close_notify. Default: it is an error. */
   readonly allowTruncatedTls?: boolean | undefined;
+  /**
+   * Users see its socket, and may ask it after connecting for what only node:tls knows (getPeerCertificate, 'session'): a TLS
+   * connection for it is made by that. Default: false.
+   */
+  readonly showsSocket?: boolean | undefined;
   /** CONNECT alone: a final response of any status hands the connection over, as Node's 'connect' has it. Default: 2xx. */
   readonly anyStatusConnects?: boolean | undefined;
   /**

@@ -44,6 +44,11 @@ export class ExchangeWaiter implements Waiter, Dispatched {
     return this.#exchange.request ?? this.#exchange;
   }
 
+  /** {@linkcode Waiter}. */
+  get showsSocket(): boolean {
+    return this.#exchange.showsSocket === true;
+  }
+
   /** {@linkcode Dispatched}. */
   get stream(): unknown {
     return this.pooled?.stream;

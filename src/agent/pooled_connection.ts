@@ -37,6 +37,8 @@ export interface Waiter {
   readonly request: object;
   /** The asynchronous context in which it was asked for, where that is known. */
   readonly context?: Context | undefined;
+  /** Its users see the socket of the connection that is made for it. */
+  readonly showsSocket?: boolean;
   /** It uses the stream and not the Connection. */
   readonly usesStream: boolean;
   /** Its place in the queue, if it had to queue. */

@@ -347,6 +347,39 @@ export class SocketStream extends Duplex {
     return info === undefined ? undefined : info.alpnProtocol ?? false;
   }
 
+  /** What only node:tls knows, where the Socket is its: as TLSSocket's. */
+  getPeerCertificate(detailed?: boolean): object | undefined {
+    return this.#ask("getPeerCertificate", detailed) as object | undefined;
+  }
+
+  /** As TLSSocket's. */
+  getProtocol(): string | null | undefined {
+    return this.#ask("getProtocol") as string | null | undefined;
+  }
+
+  /** As TLSSocket's. */
+  getCipher(): object | undefined {
+    return this.#ask("getCipher") as object | undefined;
+  }
+
+  /** As TLSSocket's. */
+  getSession(): Uint8Array | undefined {
+    return this.#ask("getSession") as Uint8Array | undefined;
+  }
+
+  /** As TLSSocket's. */
+  isSessionReused(): boolean | undefined {
+    return this.#ask("isSessionReused") as boolean | undefined;
+  }
+
+  #ask(method: string, ...args: unknown[]): unknown {
+    const own = streamOf(this.#socket) as unknown as Record<
+      string,
+      ((...args: unknown[]) => unknown) | undefined
+    >;
+    return own?.[method]?.(...args);
+  }
+
   get #info(): SocketInfo | undefined {
     return this.#socket.info;
   }
