@@ -12,6 +12,7 @@
  * @module
  */
 
+import { giveBack, LARGE_BYTES, SMALL_BYTES, takeLarge, takeSmall } from "./deno_buffers.ts";
 import type { DenoConnLike, DenoLike, DenoTcpConnLike } from "./deno_like.ts";
 import {
   denoError,
@@ -30,43 +31,8 @@ import type {
   TlsOptions,
 } from "./socket.ts";
 
-/** Size of an idle socket's buffer: a head of common size fits, and 10,000 of them are 10 MB. */
-const SMALL_BYTES = 1024;
-/** Size of a busy socket's buffer, and up to which chunks that wait are joined. */
-const LARGE_BYTES = 65536;
 /** From this many pending bytes on `write()` asks to wait; the node adapter's mark. */
 const HIGH_WATER_BYTES = 65536;
-/** Large buffers kept for the next busy sockets: 4 MB at most. */
-const MAX_SPARE_LARGE = 64;
-/** Small buffers kept for the next idle sockets: 4 MB at most. */
-const MAX_SPARE_SMALL = 4096;
-
-// A buffer is in one pending read or write at a time, and comes back when that has settled, never before: a closed
-// connection's read may still fill it. The small ones are cut from slabs: an ArrayBuffer each would cost a third more.
-const spareLarge: Uint8Array[] = [];
-const spareSmall: Uint8Array[] = [];
-
-function takeLarge(): Uint8Array {
-  return spareLarge.pop() ?? new Uint8Array(LARGE_BYTES);
-}
-
-function takeSmall(): Uint8Array {
-  if (spareSmall.length === 0) {
-    const slab = new ArrayBuffer(LARGE_BYTES);
-    for (let at = 0; at < LARGE_BYTES; at += SMALL_BYTES) {
-      spareSmall.push(new Uint8Array(slab, at, SMALL_BYTES));
-    }
-  }
-  return spareSmall.pop()!;
-}
-
-function giveBack(buffer: Uint8Array | undefined): void {
-  if (buffer === undefined) return;
-  if (buffer.length === SMALL_BYTES) {
-    if (spareSmall.length < MAX_SPARE_SMALL) spareSmall.push(buffer);
-  } else if (spareLarge.length < MAX_SPARE_LARGE) spareLarge.push(buffer);
-}
-
 /** What `startTls` honours; both throw ERR_UNSUPPORTED_OPTION. */
 export interface StartTlsRules {
   /** Throws for an option that is never honoured. */

@@ -1,0 +1,45 @@
+/**
+ * The buffers that Deno's sockets read into and join chunks in.
+ *
+ * Owns their two sizes and the stores of those that nobody uses. Strategy: a buffer is in one pending read or write at a
+ * time, and comes back when that has settled, never before: the read of a closed connection may still fill it. The small
+ * ones are cut from slabs, because an ArrayBuffer each would cost a third more.
+ *
+ * @module
+ */
+
+/** Size of an idle socket's buffer: a head of common size fits, and 10,000 of them are 10 MB. */
+export const SMALL_BYTES: number = 1024;
+/** Size of a busy socket's buffer, and up to which chunks that wait are joined. */
+export const LARGE_BYTES: number = 65536;
+/** Large buffers kept for the next busy sockets: 4 MB at most. */
+const MAX_SPARE_LARGE = 64;
+/** Small buffers kept for the next idle sockets: 4 MB at most. */
+const MAX_SPARE_SMALL = 4096;
+
+const spareLarge: Uint8Array[] = [];
+const spareSmall: Uint8Array[] = [];
+
+/** A buffer for a busy socket's read, or for chunks that are joined. */
+export function takeLarge(): Uint8Array {
+  return spareLarge.pop() ?? new Uint8Array(LARGE_BYTES);
+}
+
+/** A buffer for an idle socket's read. */
+export function takeSmall(): Uint8Array {
+  if (spareSmall.length === 0) {
+    const slab = new ArrayBuffer(LARGE_BYTES);
+    for (let at = 0; at < LARGE_BYTES; at += SMALL_BYTES) {
+      spareSmall.push(new Uint8Array(slab, at, SMALL_BYTES));
+    }
+  }
+  return spareSmall.pop()!;
+}
+
+/** The buffer's read or write has settled. */
+export function giveBack(buffer: Uint8Array | undefined): void {
+  if (buffer === undefined) return;
+  if (buffer.length === SMALL_BYTES) {
+    if (spareSmall.length < MAX_SPARE_SMALL) spareSmall.push(buffer);
+  } else if (spareLarge.length < MAX_SPARE_LARGE) spareLarge.push(buffer);
+}
