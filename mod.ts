@@ -38,8 +38,21 @@ export {
   RedirectError,
   TimeoutError,
 } from "./src/agent/core/errors.ts";
-export type { ErrorCode, FailureFacts, TimeoutPhase } from "./src/agent/core/errors.ts";
-export { createConnect } from "./src/runtime/mod.ts";
-export { SocketError } from "./src/runtime/errors.ts";
-export type { Connect, ConnectOptions, Socket, SocketHandler, TlsOptions } from "./src/runtime/socket.ts";
+export type {
+  AgentErrorCode,
+  ArgumentErrorCode,
+  ErrorCode,
+  FailureFacts,
+  NetworkErrorCode,
+  ProtocolErrorCode,
+  ProtocolErrorInit,
+  TimeoutPhase,
+  TlsErrorCode,
+} from "./src/agent/core/errors.ts";
+export { createConnect, fromDuplex, fromStreams } from "./src/runtime/mod.ts";
+export type { AdapterName, ConnectorOptions, StreamPair } from "./src/runtime/mod.ts";
+export { checkPort, SocketError, unsupportedOptionError } from "./src/runtime/errors.ts";
+export type { SocketErrorInit, SocketPhase } from "./src/runtime/errors.ts";
+export { unsupportedOption } from "./src/runtime/socket.ts";
+export type * from "./src/runtime/socket.ts";
 export type { Clock, Timer } from "./src/clock.ts";

@@ -11,10 +11,14 @@
  * @module
  */
 
-import { checkPort, unsupportedOptionError } from "../src/runtime/errors.ts";
-import type { Capabilities, Connect } from "../src/runtime/socket.ts";
-import { unsupportedOption } from "../src/runtime/socket.ts";
-import { fromStreams } from "../src/runtime/web_streams.ts";
+import {
+  type Capabilities,
+  checkPort,
+  type Connect,
+  fromStreams,
+  unsupportedOption,
+  unsupportedOptionError,
+} from "../mod.ts";
 import { minimalCapabilities } from "../src/testing.ts";
 
 /** The part of workerd's `connect()` that is used. */
