@@ -16,6 +16,7 @@ import type { RequestTimeouts } from "./deadlines.ts";
 import { type FetchInit, type FetchRequest, readFetch, type RequestAgent } from "./fetch_request.ts";
 import { fetchFailure, toResponse } from "./fetch_response.ts";
 import type { AgentResponse } from "./request_exchange.ts";
+import { systemClock } from "../clock.ts";
 
 /** A fetch that sends its requests through an agent. */
 export type AgentFetch = (input: string | URL | Request, init?: FetchInit) => Promise<Response>;
@@ -24,6 +25,8 @@ export type AgentFetch = (input: string | URL | Request, init?: FetchInit) => Pr
 const MAX_REDIRECTS = 20;
 /** How much of a redirect's body is read so that its connection can be used again: curl's and hyper's are of this size. */
 const MAX_DRAINED_BYTES = 65_536;
+/** How long that may take, ms. */
+const MAX_DRAIN_MS = 1_000;
 
 // The runtime's own, for what has no connection; somebody may put ours in its place.
 const runtimeFetch = globalThis.fetch;
@@ -44,7 +47,9 @@ const runtimeFetch = globalThis.fetch;
 export function createFetch(agent: RequestAgent | (() => RequestAgent)): AgentFetch {
   const agentOf = typeof agent === "function" ? agent : () => agent;
   return async function fetch(input: string | URL | Request, init: FetchInit = {}): Promise<Response> {
-    const request = await readFetch(input, init ?? {});
+    const read = readFetch(input, init ?? {});
+    // Awaited only where there is something to wait for: each await is a turn of the microtask queue.
+    const request = read instanceof Promise ? await read : read;
     if (request.url.protocol !== "http:" && request.url.protocol !== "https:") {
       return await otherScheme(request.url, input, init);
     }
@@ -93,7 +98,12 @@ async function follow(agent: RequestAgent, request: FetchRequest, init: FetchIni
       : undefined;
     if (location === undefined || request.redirect === "manual") {
       const facts = { url, isRedirected: redirects > 0, signal, isBodyless: method === "HEAD" };
-      return toResponse(response, facts, await checkedBody(response, request.integrity));
+      const { integrity } = request;
+      return toResponse(
+        response,
+        facts,
+        integrity === "" ? undefined : await checkedBody(response, integrity),
+      );
     }
     drain(response);
     if (request.redirect === "error") throw new RedirectError("Met a redirect, which init.redirect forbids");
@@ -115,13 +125,23 @@ function isRedirect(status: number): boolean {
   return status === 301 || status === 302 || status === 303 || status === 307 || status === 308;
 }
 
-/** The body is nobody's: read in the background as far as that is cheaper than a new connection. */
+/**
+ * The body is nobody's: read in the background as far as that is cheaper than a new connection. One that drips would hold
+ * its socket, and the process, for ever.
+ */
 function drain(response: AgentResponse): void {
-  let bytes = 0;
-  response.body.forEach((chunk) => {
-    bytes += chunk.length;
-    if (bytes > MAX_DRAINED_BYTES) throw new RedirectError("The body of a redirect is too long");
-  }).catch(() => {}); // However it ended, the connection has been dealt with.
+  const pieces = response.body[Symbol.asyncIterator]();
+  const leave = (): void => void pieces.return?.();
+  const timer = systemClock.after(MAX_DRAIN_MS, leave);
+  const read = async (): Promise<void> => {
+    let bytes = 0;
+    for (let step = await pieces.next(); !step.done; step = await pieces.next()) {
+      bytes += step.value.length;
+      if (bytes > MAX_DRAINED_BYTES) return leave();
+    }
+  };
+  // However it ended, the connection has been dealt with.
+  read().catch(() => {}).finally(() => timer.cancel());
 }
 
 function locationUrl(location: string, base: URL): URL {

@@ -49,8 +49,14 @@ export interface FetchRequest {
   readonly integrity: string;
 }
 
-/** Reads fetch's arguments. Rejects with a TypeError; `init.signal` is not looked at. */
-export async function readFetch(input: string | URL | Request, init: FetchInit): Promise<FetchRequest> {
+/**
+ * Reads fetch's arguments; a promise where the body is a Request's. Throws and rejects with a TypeError; whether `init.signal`
+ * has aborted is not looked at.
+ */
+export function readFetch(
+  input: string | URL | Request,
+  init: FetchInit,
+): FetchRequest | Promise<FetchRequest> {
   const given = isRequest(input) ? input : undefined;
   const url = parseUrl(given?.url ?? (input as string | URL));
   checkEnvironment(init);
@@ -61,10 +67,16 @@ export async function readFetch(input: string | URL | Request, init: FetchInit):
     throw invalidArgValue("init.redirect", 'must be one of: "follow", "error", "manual"', redirect);
   }
   const signal = readSignal(init.signal === undefined ? given?.signal : init.signal);
-  const { body, isReplayable } = await readFetchBody(given, init, method, headers);
   const integrity = init.integrity ?? given?.integrity ?? "";
+  const inherited = checkedBody(given, init, method);
+  const { body, isReplayable } = readFetchBody(init, headers);
   addDefaults(headers);
-  return { url, method, headers, body, isReplayable, redirect, signal, integrity };
+  const request = { url, method, headers, body, isReplayable, redirect, signal, integrity };
+  return inherited === undefined ? request : withBody(request, inherited);
+}
+
+async function withBody(request: FetchRequest, stream: ReadableStream<Uint8Array>): Promise<FetchRequest> {
+  return { ...request, ...await readWhole(stream) };
 }
 
 /** A Request of this runtime, or of a polyfill: its URL is a string and it has Headers. */
@@ -141,7 +153,9 @@ function readHeaders(headers: unknown): [string, string][] {
 
 // Fetch Standard, "normalize a byte sequence": HTTP whitespace around a value is no part of it.
 function normalized(value: unknown): string {
-  return `${value as string}`.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "");
+  const text = `${value as string}`;
+  const isClean = text.charCodeAt(0) > 0x20 && text.charCodeAt(text.length - 1) > 0x20;
+  return isClean ? text : text.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "");
 }
 
 function readSignal(signal: unknown): AbortSignal | undefined {
@@ -159,35 +173,39 @@ interface FetchBody {
 
 const NO_BODY: FetchBody = { body: undefined, isReplayable: true };
 
-async function readFetchBody(
+/** The body of the Request that is given, where that is the one to be sent. */
+function checkedBody(
   given: Request | undefined,
   init: FetchInit,
   method: string,
-  headers: [string, string][],
-): Promise<FetchBody> {
-  const own = init.body;
-  const inherited = own === undefined ? given?.body : undefined;
-  if (own === undefined && given?.bodyUsed === true) throw bodyUsed();
-  if ((own ?? inherited ?? undefined) === undefined) return NO_BODY;
-  if (method === "GET" || method === "HEAD") {
+): ReadableStream<Uint8Array> | undefined {
+  const { body } = init;
+  if (body === undefined && given?.bodyUsed === true) throw bodyUsed();
+  const inherited = body === undefined ? given?.body ?? undefined : undefined;
+  if ((body ?? inherited) !== undefined && (method === "GET" || method === "HEAD")) {
     throw new ArgumentTypeError(
       "ERR_HTTP_BODY_NOT_ALLOWED",
       `Cannot fetch with a body and the method "${method}"`,
     );
   }
-  if (inherited !== undefined && inherited !== null) return await readWhole(inherited);
-  if (own instanceof ReadableStream) {
+  return inherited;
+}
+
+function readFetchBody(init: FetchInit, headers: [string, string][]): FetchBody {
+  const { body } = init;
+  if (body === undefined || body === null) return NO_BODY;
+  if (body instanceof ReadableStream) {
     if (init.duplex !== "half") {
       throw invalidArgValue("init.duplex", 'must be "half" for a stream', init.duplex);
     }
-    return { body: own, isReplayable: false };
+    return { body, isReplayable: false };
   }
-  if (isBodyObject(own)) return { body: own as RequestBodyInput, isReplayable: isReplayable(own) };
+  if (isBodyObject(body)) return { body: body as RequestBodyInput, isReplayable: isReplayable(body) };
   // Fetch Standard, "extract a body": whatever else it is, it is a string.
   if (!headers.some(([name]) => name.toLowerCase() === "content-type")) {
     headers.push(["Content-Type", "text/plain;charset=UTF-8"]);
   }
-  return { body: `${own as string}`, isReplayable: true };
+  return { body: `${body as string}`, isReplayable: true };
 }
 
 function isBodyObject(body: unknown): body is object {
@@ -255,10 +273,24 @@ class ResumedStream implements AsyncIterable<Uint8Array>, AsyncIterator<Uint8Arr
 
 // Fetch Standard, "HTTP-network-or-cache fetch": what the user has not said himself.
 function addDefaults(headers: [string, string][]): void {
-  const names = new Set(headers.map(([name]) => name.toLowerCase()));
-  if (!names.has("accept")) headers.push(["Accept", "*/*"]);
-  if (!names.has("user-agent")) headers.push(["User-Agent", "holdfast"]);
-  if (names.has("accept-encoding")) return;
+  let [hasAccept, hasAgent, hasEncoding, hasRange] = [false, false, false, false];
+  for (const [name] of headers) {
+    switch (name.length === 5 || name.length === 6 || name.length > 9 ? name.toLowerCase() : "") {
+      case "accept":
+        hasAccept = true;
+        break;
+      case "user-agent":
+        hasAgent = true;
+        break;
+      case "accept-encoding":
+        hasEncoding = true;
+        break;
+      case "range":
+        hasRange = true;
+    }
+  }
+  if (!hasAccept) headers.push(["Accept", "*/*"]);
+  if (!hasAgent) headers.push(["User-Agent", "holdfast"]);
   // A part of a coded body can be decoded by nobody.
-  headers.push(["Accept-Encoding", names.has("range") ? "identity" : ACCEPT_ENCODING]);
+  if (!hasEncoding) headers.push(["Accept-Encoding", hasRange ? "identity" : ACCEPT_ENCODING]);
 }

@@ -84,10 +84,11 @@ function makeClass(): FetchResponseClass {
 
     constructor(body: BodyInit | null, response: AgentResponse, facts: FetchFacts) {
       const { status, statusText, rawHeaders } = response;
-      const headers: [string, string][] = [];
-      for (let i = 0; i < rawHeaders.length; i += 2) headers.push([rawHeaders[i]!, rawHeaders[i + 1]!]);
       // The constructor takes no other status, a server may send one.
-      super(body, { status: status < 600 ? status : 200, statusText, headers });
+      super(body, { status: status < 600 ? status : 200, statusText });
+      // Appended, which on Deno takes a third of the time of giving them to the constructor.
+      const { headers } = this;
+      for (let i = 0; i < rawHeaders.length; i += 2) headers.append(rawHeaders[i]!, rawHeaders[i + 1]!);
       this.#status = status;
       this.#facts = facts;
     }
