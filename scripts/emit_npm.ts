@@ -26,6 +26,26 @@ export async function emitNpm(): Promise<string | undefined> {
   await linkSelf();
 }
 
+/** True where nothing has changed since the last time. */
+export async function isEmitted(): Promise<boolean> {
+  const last = await Deno.stat(new URL("package.json", out)).catch(ignoreNotFound);
+  if (!last) return false;
+  for (const source of ["mod.ts", "src", ...unpublished, "deno.json", "tsconfig.json"]) {
+    if (await changedAfter(new URL(source, root), last.mtime!)) return false;
+  }
+  return true;
+}
+
+async function changedAfter(place: URL, time: Date): Promise<boolean> {
+  const { isDirectory, mtime } = await Deno.stat(place);
+  if (mtime! > time) return true;
+  if (!isDirectory) return false;
+  for await (const { name } of Deno.readDir(place)) {
+    if (await changedAfter(new URL(`${place.href}/${name}`), time)) return true;
+  }
+  return false;
+}
+
 async function emit(folder: "esm" | "script", project: string): Promise<string | undefined> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
@@ -64,7 +84,7 @@ async function linkSelf(): Promise<void> {
   await Deno.symlink("../../npm", link, { type: "dir" });
 }
 
-function ignoreNotFound(error: unknown): void {
+function ignoreNotFound(error: unknown): undefined {
   if (!(error instanceof Deno.errors.NotFound)) throw error;
 }
 

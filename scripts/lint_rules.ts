@@ -1,7 +1,6 @@
 /**
  * The house rules that imports do not show, as a `deno lint` plugin: a runtime is named only in its adapter and in
- * `runtime/mod.ts`, only `clock.ts` waits or reads time, and nobody
- * prints.
+ * `runtime/mod.ts`, only `clock.ts` waits or reads time, and nobody prints.
  */
 
 /** Global -> the source files that may name it. */
@@ -9,7 +8,7 @@ const OWNERS: Readonly<Record<string, RegExp>> = {
   Deno: /\/src\/runtime\/(deno[a-z0-9_]*|mod)\.ts$/,
   Bun: /\/src\/runtime\/(bun[a-z0-9_]*|mod)\.ts$/,
   console: /^$/,
-  process: /\/src\/runtime\/mod\.ts$/,
+  process: /\/src\/runtime\/(node[a-z0-9_]*|mod)\.ts$/,
   setTimeout: /\/src\/clock\.ts$/,
   setInterval: /\/src\/clock\.ts$/,
   setImmediate: /\/src\/clock\.ts$/,
@@ -36,21 +35,27 @@ const plugin: Deno.lint.Plugin = {
           "MemberExpression[computed=true] > Literal"(node: Deno.lint.Literal): void {
             if (typeof node.value === "string") check(node, node.value);
           },
+          // A timer by another name.
+          "MemberExpression[object.name='AbortSignal'][property.name='timeout']"(
+            node: Deno.lint.MemberExpression,
+          ): void {
+            context.report({ node, message: "AbortSignal.timeout() is a timer: only clock.ts waits" });
+          },
         };
       },
     },
   },
 };
 
-/** False for `x.Deno` of a named object, `{ Deno: 1 }`, a type's member and the like. */
+/** False for `x.Deno` of another object than globalThis, `{ Deno: 1 }`, a type's member and the like. */
 function isGlobalUse(node: Deno.lint.Identifier): boolean {
-  const parent = node.parent as Deno.lint.Node & { computed?: boolean; key?: unknown; property?: unknown };
+  const { parent } = node;
   switch (parent.type) {
     case "MemberExpression":
-      return parent.property !== node || parent.computed === true ||
-        (parent.object.type === "Identifier" && parent.object.name === "globalThis");
+      return parent.property !== node || parent.computed || isGlobalThis(parent.object);
     case "Property":
-      return parent.key !== node || parent.computed === true;
+      // The key of a pattern reads the member: const { setTimeout: wait } = globalThis.
+      return parent.key !== node || parent.computed || parent.parent.type === "ObjectPattern";
     case "TSPropertySignature":
     case "TSMethodSignature":
     case "MethodDefinition":
@@ -58,6 +63,20 @@ function isGlobalUse(node: Deno.lint.Identifier): boolean {
       return parent.key !== node;
     default:
       return true;
+  }
+}
+
+/** `globalThis`, whatever type it is taken for. */
+function isGlobalThis(node: Deno.lint.Node): boolean {
+  switch (node.type) {
+    case "Identifier":
+      return node.name === "globalThis";
+    case "TSAsExpression":
+    case "TSNonNullExpression":
+    case "TSTypeAssertion":
+      return isGlobalThis(node.expression);
+    default:
+      return false;
   }
 }
 

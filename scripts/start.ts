@@ -12,7 +12,7 @@ import { parseArgs } from "node:util";
 import Table from "cli-table3";
 import { SingleBar } from "cli-progress";
 import type { Job, JobLine, JobResult } from "../bench/main_job.ts";
-import { emitNpm } from "./emit_npm.ts";
+import { emitNpm, isEmitted } from "./emit_npm.ts";
 import { findRuntimes, root, type Runtime, UnknownRuntimeError } from "./runtimes.ts";
 
 const USAGE = `Usage: npm start -- [URL] [options]
@@ -108,7 +108,7 @@ function parse(args: string[]) {
 }
 
 function checkUrl(text: string): void {
-  if (!URL.canParse(text)) throw new UsageError("ERR_INVALID_URL", `Invalid URL "${text}"`);
+  if (!URL.canParse(text)) throw new UsageError("ERR_INVALID_URL", "Invalid URL");
   const { protocol } = new URL(text);
   if (protocol === "http:" || protocol === "https:") return;
   throw new UsageError("ERR_INVALID_PROTOCOL", `Protocol "${protocol}" is not "http:" or "https:"`);
@@ -125,8 +125,8 @@ async function main(settings: Settings): Promise<void> {
   const runtimes = await findRuntimes(settings.runtimes).catch((error) => {
     throw error instanceof UnknownRuntimeError ? new UsageError(error.code, error.message) : error;
   });
-  const complaints = await emitNpm();
-  if (complaints !== undefined) throw new Error(complaints);
+  // Deno and Bun run the sources.
+  if (runtimes.some(({ name }) => name.startsWith("node"))) await emitForNode();
   const target = settings.url === undefined ? await startOrigin() : userServer(settings.url);
   const runs: Run[] = [];
   try {
@@ -142,6 +142,13 @@ async function main(settings: Settings): Promise<void> {
     console.error("Some responses had a status other than 2xx");
     Deno.exit(1);
   }
+}
+
+async function emitForNode(): Promise<void> {
+  if (await isEmitted()) return;
+  console.error("Compiling for Node...");
+  const complaints = await emitNpm();
+  if (complaints !== undefined) throw new Error(complaints);
 }
 
 async function startOrigin(): Promise<Target> {
