@@ -395,9 +395,11 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
       this.destroyed = true;
       nextTick(() => {
         this._onClose();
+        const stream = exchange?.shownStream as StreamLike | undefined;
+        const isGone = exchange?.isOver === true || stream?.destroyed === true;
         exchange?.release();
         // As Node, which leaves it to the agent to look at what it gets back.
-        if (exchange?.isLost === true) (exchange.socket as EventEmitter | undefined)?.emit("free");
+        if (isGone) stream?.emit("free");
       });
       return;
     }

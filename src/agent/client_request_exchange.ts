@@ -24,6 +24,7 @@ import { IncomingMessage, type ResponseSource } from "./incoming_message.ts";
 import type { MessageSink } from "./outgoing_message.ts";
 import { connectionReset } from "./outgoing_message_errors.ts";
 import { handOver } from "./socket_stream.ts";
+import { nextTurn } from "../clock.ts";
 import { type Context, run } from "../runtime/context.ts";
 import { SocketError } from "../runtime/errors.ts";
 import { nextTick } from "../runtime/mod.ts";
@@ -69,6 +70,15 @@ export interface ExchangeOwner extends EventEmitter {
   _triesAgain(error: Error, control: ExchangeControl | undefined, isReused: boolean): boolean;
 }
 
+/** A stream with Node's mark of the request that uses it. */
+interface ShownStream extends EventEmitter {
+  _httpMessage?: unknown;
+}
+
+function ignore(): void {
+  // The connection itself sees the end.
+}
+
 /** How the exchange gets at the stream of its socket. */
 export type StreamOf = (socket: Socket) => unknown;
 
@@ -89,7 +99,7 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   #dispatched: Dispatched | undefined;
   #socket: Socket | undefined;
   #control: ExchangeControl | undefined;
-  #stream: unknown;
+  #stream: ShownStream | undefined;
   #response: IncomingMessage | undefined;
   #isReused = false;
   #isAnnounced = false;
@@ -97,7 +107,6 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   #isHeld = false;
   #isReleased = false;
   #isOver = false;
-  #isLost = false;
 
   /** `context`: in which the request was made. `stream`: whose high water mark the response takes, where it is known. */
   constructor(request: ExchangeOwner, context: Context, streamOf: StreamOf, stream?: object) {
@@ -134,7 +143,10 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   /** The stream of the connection; undefined until it has a socket. */
   get socket(): unknown {
     if (this.#socket === undefined) return undefined;
-    return this.#stream ??= this.#dispatched?.stream ?? this.#streamOf(this.#socket);
+    if (this.#stream === undefined) {
+      this.#show((this.#dispatched?.stream ?? this.#streamOf(this.#socket)) as ShownStream);
+    }
+    return this.#stream;
   }
 
   // What is told to the user runs in his context. What he throws is his process's uncaught exception, as it would be in
@@ -159,9 +171,31 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     return this.#isAnnounced;
   }
 
-  /** The connection was lost while it was held. */
-  get isLost(): boolean {
-    return this.#isLost;
+  // Node's marks of a request on its socket, for those who look for them.
+  #show(stream: ShownStream): void {
+    this.#stream = stream;
+    if (this.#isOver || this.#isReleased) return;
+    stream._httpMessage = this.request;
+    stream.on("end", ignore);
+  }
+
+  #unshow(): void {
+    const stream = this.#stream;
+    if (stream === undefined) return;
+    stream.off("end", ignore);
+    // On a borrowed stream it is for the agent to take off: Node's reads it at 'free'.
+    const isBorrowed = this.#highWaterMark !== undefined && !this.#isOver;
+    if (stream._httpMessage === this.request && !isBorrowed) stream._httpMessage = null;
+  }
+
+  /** Nothing more is told: the connection is another's, or gone. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** The stream that a user has seen; undefined: none has. */
+  get shownStream(): unknown {
+    return this.#stream;
   }
 
   /** Gives up; `error` is the request's own and comes back by its `_onClose`. */
@@ -175,6 +209,7 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   release(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
+    this.#unshow();
     this.#response?._release();
     this.#control?.release();
   }
@@ -280,6 +315,16 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     return false;
   }
 
+  // Nobody may ever read the response: a connection that is of no more use does not hold the process for him. As in Node
+  // who reads at once has read by then.
+  onPeerEnd(): void {
+    nextTurn(() => {
+      if (this.#isOver || !this.request._isSent) return;
+      this.#tell(this.request._onClose, this.request, undefined);
+      this.release();
+    });
+  }
+
   onComplete(): void {
     this.#isOver = true;
   }
@@ -311,6 +356,7 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
       return request._onClose();
     }
     request._onHandOver();
+    this.#unshow();
     stream.emit("agentRemove");
     if ("_httpMessage" in stream) stream._httpMessage = null;
     response.socket = stream;
@@ -321,7 +367,6 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   onError(error: Error): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#isLost = this.#isHeld && this.#stream !== undefined;
     // Inside the user's destroy(): what there is to say is said later.
     if (this.request.destroyed) nextTick(() => run(this.#context, this.#fail, this, error));
     else this.#tell(this.#fail, this, error);

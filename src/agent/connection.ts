@@ -226,13 +226,8 @@ export class Connection implements SocketHandler, ResponseSink {
   onEnd(isAuthenticated?: boolean): void {
     this.#hasPeerEnded = true;
     this.#isEndAuthenticated = isAuthenticated !== false;
-    if (this.#read === "held") this.#endHeld();
+    if (this.#read === "held") this.#exchange?.onPeerEnd?.();
     else if (!this.#isPaused) this.#finish(this.#isEndAuthenticated);
-  }
-
-  // Nobody has read the response yet, and may never do so: a connection that cannot be used again is not kept for him.
-  #endHeld(): void {
-    if (this.#write === "done" && this.socket.pendingBytes === 0) this.socket.destroy();
   }
 
   /** All bytes have gone to the system. */

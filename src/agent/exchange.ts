@@ -54,6 +54,8 @@ export interface Exchange {
    * does until the data is consumed; an `onError` meanwhile says that it is gone. Default: true.
    */
   onResponseEnd?(trailers: HeaderBlock | undefined): boolean;
+  /** The peer has ended while this exchange holds its connection, which cannot be used again. */
+  onPeerEnd?(): void;
   /** The response is complete; nothing follows. Where `control.end()` was not called, the rest of the upload is not wanted. */
   onComplete(trailers: HeaderBlock | undefined): void;
   /**

@@ -116,7 +116,7 @@ export function readAgentOptions(
   }
   const { scheduling = "lifo", keepAlive = false, agentKeepAliveTimeoutBuffer: buffer } = options;
   if (scheduling !== "lifo" && scheduling !== "fifo") {
-    throw invalidArgValue("options.scheduling", 'must be one of: "lifo", "fifo"', scheduling);
+    throw invalidArgValue("scheduling", "must be one of: 'fifo', 'lifo'", scheduling);
   }
   if (typeof keepAlive !== "boolean") throw invalidArgType("options.keepAlive", "of type boolean", keepAlive);
   checkFamily(options.family);

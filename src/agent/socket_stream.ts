@@ -72,6 +72,8 @@ export class SocketStream extends Duplex {
     this.#socket = socket;
     this.#clock = clock;
     streams.set(socket, this);
+    // net.Socket has one of its own, by which its users' are counted.
+    this.on("end", () => {});
     if (handler === undefined) this.attach();
     else socket.handler = new StreamFeeder(this, handler);
   }
