@@ -26,6 +26,7 @@ const AGENT_ORDER = [
   "request_upload",
   "request_plan",
   "request_input",
+  "retry_after",
   "request_exchange",
   "request",
   "fetch_request",

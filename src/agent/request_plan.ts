@@ -84,6 +84,11 @@ export interface AgentRequestInit {
   /** Default "idempotent". */
   readonly retry?: RetryOption | undefined;
   /**
+   * Ask again where a 429 or 503 says by Retry-After when, at most so many ms later (true: 60,000) and 4 times in all; as for
+   * `retry`, only what is idempotent and can be sent again. Default false: the 429 or 503 is the response.
+   */
+  readonly retryAfter?: boolean | number | undefined;
+  /**
    * Ask the server first (RFC 9110 section 10.1.1): the body waits for 100 (Continue), at most so many ms (true: 1,000), and
    * is not sent where a final response comes instead. Default false.
    */

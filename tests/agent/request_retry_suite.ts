@@ -188,4 +188,63 @@ test("a retry waits for its place under the caps", async () => {
   at.agent.destroy();
 });
 
+/** An origin that cannot answer the first `times` requests. */
+function busy(at: Fixture, times: number, field: string): number[] {
+  const seen: number[] = [];
+  at.serve("a", (peer) => {
+    seen.push(at.clock.now());
+    const head = seen.length > times ? "200 OK" : `503 Busy\r\n${field}`;
+    peer.send(`HTTP/1.1 ${head}\r\nContent-Length: 0\r\n\r\n`);
+  });
+  return seen;
+}
+
+const SOON = "Date: Sat, 29 Feb 2020 23:59:58 GMT\r\nRetry-After: Sun, 01 Mar 2020 00:00:01 GMT";
+
+/** Retry-After, init, status, moments of the requests. */
+const LATER: readonly [string, AgentRequestInit, number, number[]][] = [
+  ["Retry-After: 2", { retryAfter: true }, 200, [0, 2_000, 4_000]],
+  [SOON, { retryAfter: true }, 200, [0, 3_000, 6_000]],
+  ["Retry-After: 0", { retryAfter: 0, method: "PUT", body: "x" }, 200, [0, 0, 0]],
+  ["Retry-After: 2", {}, 503, [0]],
+  ["Retry-After: 2", { retryAfter: false }, 503, [0]],
+  ["Retry-After: 2", { retryAfter: 1_999 }, 503, [0]],
+  ["Retry-After: 61", { retryAfter: true }, 503, [0]],
+  ["Retry-After: 2", { retryAfter: true, timeouts: { total: 3_000 } }, 503, [0, 2_000]],
+  ["Retry-After: 2", { retryAfter: true, method: "POST", body: "x" }, 503, [0]],
+  ["Retry-After: soon", { retryAfter: true }, 503, [0]],
+  ["Retry-After: Sun, 01 Mar 2020 00:00:01 GMT", { retryAfter: true }, 503, [0]],
+  ["X: y", { retryAfter: true }, 503, [0]],
+];
+
+for (const [field, init, status, moments] of LATER) {
+  test(`${field.replace(/\r\n/g, ", ")}, ${JSON.stringify(init)}: ${status} after ${moments.length}`, async () => {
+    const at = fixture();
+    const seen = busy(at, 2, field);
+    const response = await at.clock.until(at.agent.request("http://a/", init));
+    assert.is(response.status, status);
+    assert.equal(seen, moments);
+    assert.is(at.network.connects, 1);
+    await response.body.dump();
+    at.agent.destroy();
+    await at.clock.settle();
+    assert.is(at.clock.pending, 0);
+  });
+}
+
+test("Retry-After is heeded 3 times, and an abort ends the wait", async () => {
+  const at = fixture();
+  const seen = busy(at, 9, "Retry-After: 1");
+  const response = await at.clock.until(at.agent.request("http://a/", { retryAfter: true }));
+  assert.equal([response.status, seen.length], [503, 4]);
+  const controller = new AbortController();
+  const { signal } = controller;
+  const waiting = at.agent.request("http://a/", { retryAfter: true, signal });
+  assert.is(await outcome(at.clock, waiting), "pending");
+  controller.abort();
+  assert.is((await outcome(at.clock, waiting) as { code: string }).code, "ABORT_ERR");
+  assert.is(seen.length, 5);
+  at.agent.destroy();
+});
+
 test.run();
