@@ -15,7 +15,7 @@ export interface Timer {
 export interface Clock {
   /** Milliseconds from any fixed origin; never goes back. */
   now(): number;
-  /** Calls `fn` once, `ms` milliseconds from now or later; holds the process only with `ref: true`. */
+  /** Calls `fn` once, `ms` milliseconds from now or later, however long that is; holds the process only with `ref: true`. */
   after(ms: number, fn: () => void, options?: { ref?: boolean }): Timer;
 }
 
@@ -33,7 +33,7 @@ export function nextTurn(fn: () => void): void {
 
 /** From this delay on a timer that holds nothing may be coarse. */
 const MIN_COARSE_MS = 1_000;
-/** Longest delay of the system's timers: 2^31 - 1 ms. */
+/** Longest delay of the system's timers: 2^31 - 1 ms. A longer one would be due at once. */
 const MAX_DELAY_MS = 2_147_483_647;
 /** By how much it may be late. Deadlines of seconds are not read to the millisecond. */
 const COARSE_MS = 50;
@@ -44,11 +44,24 @@ export const systemClock: Clock = {
   after(ms: number, fn: () => void, options?: { ref?: boolean }): Timer {
     const isRef = options?.ref === true;
     if (!isRef && ms >= MIN_COARSE_MS) return coarseTimer(ms, fn);
+    if (ms > MAX_DELAY_MS) return longTimer(ms, fn);
     const handle: unknown = set(fn, ms);
     if (!isRef) unrefTimer(handle);
     return { cancel: () => clear(handle as Parameters<typeof clear>[0]) };
   },
 };
+
+/** A timer that holds the process for longer than the system's timers can wait: it takes several of them, one after another. */
+function longTimer(ms: number, fn: () => void): Timer {
+  const dueMs = monotonic() + ms;
+  let handle: unknown;
+  const arm = (restMs: number): void => {
+    handle = restMs > MAX_DELAY_MS ? set(onTimer, MAX_DELAY_MS) : set(fn, Math.max(0, restMs));
+  };
+  const onTimer = (): void => arm(dueMs - monotonic());
+  arm(ms);
+  return { cancel: () => clear(handle as Parameters<typeof clear>[0]) };
+}
 
 /**
  * Deadlines that are made with every request and hardly ever pass: one list for each delay, rounded up, whose members are
@@ -74,7 +87,7 @@ class CoarseList {
 
   #arm(delayMs: number): void {
     this.#isArmed = true;
-    // Rounded up, a delay may be longer than the system's timers take, and those would then be due at once.
+    // The timer may come before anybody is due: it is then set again for the rest.
     unrefTimer(set(this.#onTimer, Math.min(delayMs, MAX_DELAY_MS)));
   }
 

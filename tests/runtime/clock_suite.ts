@@ -1,7 +1,7 @@
 /** The system's clock: its coarse timers are timers. */
 import * as assert from "uvu/assert";
 import { suite } from "../harness/suite.ts";
-import { systemClock } from "../../src/clock.ts";
+import { type Clock, systemClock } from "../../src/clock.ts";
 
 const test = suite("systemClock");
 
@@ -51,6 +51,75 @@ test("makes many coarse timers at the price of one", () => {
   const timers = Array.from({ length: 10_000 }, () => systemClock.after(300_000, () => {}));
   for (const timer of timers) timer.cancel();
   timers.forEach((timer) => timer.cancel());
+});
+
+/** The clock over a system whose time is moved by hand, and which, as the real one, does at once what is to wait too long. */
+async function clockOverFakes(): Promise<{ clock: Clock; delays: number[]; fire: () => void }> {
+  const scope = globalThis as unknown as Record<string, unknown>;
+  const before = { setTimeout: scope["setTimeout"], clearTimeout: scope["clearTimeout"] };
+  const realNow = performance.now;
+  let now = 0;
+  const due: { fn: () => void; at: number }[] = [];
+  const delays: number[] = [];
+  scope["setTimeout"] = (fn: () => void, ms: number) => {
+    delays.push(ms);
+    const timer = { fn, at: now + (ms > 2 ** 31 - 1 ? 1 : ms), unref: () => {} };
+    due.push(timer);
+    return timer;
+  };
+  scope["clearTimeout"] = (timer: { fn: () => void; at: number }) => {
+    const index = due.indexOf(timer);
+    if (index >= 0) due.splice(index, 1);
+  };
+  performance.now = () => now;
+  try {
+    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+    const { pathname } = new URL(`../../src/clock.${extension}`, import.meta.url);
+    const { systemClock: clock } = await import(`${pathname}?${++copies}`) as { systemClock: Clock };
+    // What is due next, in time.
+    const fire = (): void => {
+      const next = due.sort((a, b) => a.at - b.at).shift();
+      if (next === undefined) return;
+      now = Math.max(now, next.at);
+      next.fn();
+    };
+    return { clock, delays, fire };
+  } finally {
+    Object.assign(scope, before);
+    performance.now = realNow;
+  }
+}
+let copies = 0;
+
+const LONGEST_MS = 2 ** 31 - 1;
+
+for (const ref of [true, false]) {
+  test(`a delay beyond the system's timers neither comes early nor spins, ref: ${ref}`, async () => {
+    for (const ms of [LONGEST_MS - 10, LONGEST_MS, LONGEST_MS + 1, 9_999_999_000, Infinity]) {
+      const { clock, delays, fire } = await clockOverFakes();
+      let calledAt: number | undefined;
+      const timer = clock.after(ms, () => calledAt = clock.now(), { ref });
+      for (let turn = 0; turn < 20 && calledAt === undefined; turn++) fire();
+      assert.ok(delays.every((delay) => delay <= LONGEST_MS), `${ms}: ${delays}`);
+      if (ms === Infinity) {
+        assert.is(calledAt, undefined);
+        timer.cancel();
+        continue;
+      }
+      assert.ok(calledAt! >= ms && calledAt! <= ms + 50, `${ms}: called at ${calledAt}`);
+      assert.ok(delays.length <= 1 + Math.ceil((ms + 50) / LONGEST_MS), `${ms}: ${delays}`);
+    }
+  });
+}
+
+test("a long timer that was cancelled after its first part is not called", async () => {
+  const { clock, delays, fire } = await clockOverFakes();
+  const timer = clock.after(2 * LONGEST_MS, () => assert.unreachable(), { ref: true });
+  fire();
+  timer.cancel();
+  fire();
+  fire();
+  assert.is(delays.length, 2);
 });
 
 test.run();
