@@ -383,7 +383,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     if (this._ended) return;
     this._ended = true;
     this.#stopTimeout();
-    // The server has answered: the rest of an upload is not wanted (PROMISES.md, uploads).
+    // The server has answered: the rest of an upload is not wanted.
     if (this.finished && !this._isFinishEmitted && !this.destroyed) {
       this.once("finish", () => this.#giveBack());
     } else this.#giveBack();

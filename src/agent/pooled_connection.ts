@@ -74,7 +74,7 @@ export interface PoolOfConnections {
   /**
    * Waits for a poll of the event loop. Before the first byte on a connection that has served lies one: bytes that nobody
    * asked for, or the peer's FIN, may lie in the kernel, where no runtime lets us look. Written upon at once, the former
-   * are read as the next request's answer (NODE_SEMANTICS.md, D10; GHSA-35p6-xmwp-9g52), and the request is lost to the
+   * are read as the next request's answer (docs/defects.md, D10; GHSA-35p6-xmwp-9g52), and the request is lost to the
    * latter (D9). Either closes the connection once it is told, and the request goes elsewhere.
    */
   readonly afterPoll: AfterPoll;

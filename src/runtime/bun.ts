@@ -29,7 +29,7 @@ const tlsOptions: ReadonlySet<TlsOption> = new Set(
   ["ca", "cert", "key", "passphrase", "servername", "ALPNProtocols"] as const,
 );
 
-/** What Bun's own sockets honour; RUNTIMES.md holds the measurements. */
+/** What Bun's own sockets honour; tests/runtime/TRAPS.md says why. */
 export const bunCapabilities: Capabilities = {
   adapter: "bun",
   // localAddress works but is not documented.

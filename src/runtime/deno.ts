@@ -27,7 +27,7 @@ export type { DenoLike };
 // a signal nor no-delay (traps 2 and 10); for the rest there is no option.
 const tlsOptions: ReadonlySet<TlsOption> = new Set(["servername", "ALPNProtocols"] as const);
 
-/** What Deno's own sockets honour; RUNTIMES.md holds the measurements. */
+/** What Deno's own sockets honour; tests/runtime/TRAPS.md says why. */
 export const denoCapabilities: Capabilities = {
   adapter: "deno",
   // Deno has no option for the others, and ignores what it does not know without a word (trap 16).

@@ -6,7 +6,7 @@
  *
  * Strategy: addresses of the two families alternate; an attempt starts 250 ms after the one before it, or at once when an
  * attempt fails; the others are cancelled only when one has won. Node instead gives each attempt 250 ms and then kills it,
- * so that a peer that is farther away is never reached (NODE_SEMANTICS.md, D16). The race is for TCP and ends where
+ * so that a peer that is farther away is never reached (docs/defects.md, D16). The race is for TCP and ends where
  * TLS begins, or a handshake of more than 250 ms would cost every peer a second connection.
  *
  * @module

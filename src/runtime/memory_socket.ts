@@ -278,7 +278,7 @@ export class MemorySocket implements Socket {
   }
 
   #take(): void {
-    // A system that knows of the RST refuses the write (RUNTIMES.md: EPIPE at the second write).
+    // A system that knows of the RST refuses the write (tests/runtime/TRAPS.md: EPIPE at the second write).
     if (this.#isReset) return this.fail(socketError("EPIPE", "write", this.info));
     const { windowBytes = defaultWindowBytes, maxWriteBytes = Infinity } = this.#link.options;
     const room = windowBytes - this.#other!.#heldBytes;

@@ -370,7 +370,7 @@ export class NodeSocket implements Socket {
   };
 
   readonly #onStreamEnd = (): void => {
-    // 'end' may follow our own destroy() (RUNTIMES.md, trap 11) and an error (a TLS alert, on Bun): an aborted body would
+    // 'end' may follow our own destroy() (tests/runtime/TRAPS.md, trap 11) and an error (a TLS alert, on Bun): an aborted body would
     // look complete.
     if (this.#abandoned || this.#error !== undefined || this.#lent || this.#hasEnded) return;
     if (this.#waiting.length > 0 || this.#connecting) this.#endWaits = true;

@@ -6,7 +6,7 @@
  *
  * Strategy: real net.Sockets on every runtime that has node:net, so that what users do with one works. They become
  * Sockets of the contract by `fromDuplex`. No TLS session is resumed here: on Node the host name would not be verified
- * again (RUNTIMES.md, trap 13).
+ * again (tests/runtime/TRAPS.md, trap 13).
  *
  * @module
  */

@@ -7,7 +7,7 @@
  * Strategy. The key is made from every member of TlsOptions, by content where the member is text or bytes and by identity
  * where it is a function or an object, so that a member that is added later is part of it by itself. With a session goes the
  * certificate that its peer showed: Node skips the name check on a resumed session and has no certificate there
- * (RUNTIMES.md, trap 13), so the check is made again with that one. A session without one is not kept.
+ * (tests/runtime/TRAPS.md, trap 13), so the check is made again with that one. A session without one is not kept.
  *
  * @module
  */

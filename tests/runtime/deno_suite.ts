@@ -7,7 +7,7 @@ import type { ConnectOptions, Socket } from "../../src/runtime/socket.ts";
 import { suite } from "../harness/suite.ts";
 import { bytes, Recorder } from "./node_harness.ts";
 
-// The traps of RUNTIMES.md that are Deno's, on a Deno that does as it is told: here each order of events can be had at
+// The traps of TRAPS.md that are Deno's, on a Deno that does as it is told: here each order of events can be had at
 // will, on every runtime. The conformance suite runs over the real one.
 const test = suite("runtime/deno");
 

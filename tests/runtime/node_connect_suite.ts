@@ -202,7 +202,7 @@ test("reaches a unix socket", async () => {
 });
 
 if (process.platform === "linux") {
-  // Trap 1 of RUNTIMES.md is between runtimes (an old libuv pads the name); each reaches its own.
+  // Trap 1 of TRAPS.md is between runtimes (an old libuv pads the name); each reaches its own.
   test("reaches an abstract unix socket of the same runtime", async () => {
     const at = `\0holdfast-${process.pid}-${Math.random().toString(36).slice(2)}`;
     await usingServer(async () => {

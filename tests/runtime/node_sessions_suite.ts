@@ -53,7 +53,7 @@ for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
       }),
   );
 
-  // Trap 13 of RUNTIMES.md: Node does not look at the name on a resumed session.
+  // Trap 13 of TRAPS.md: Node does not look at the name on a resumed session.
   test(`${maxVersion}: a session taken with a lax check does not open a strict connection`, () =>
     usingServer({ ...wrongHost, maxVersion }, async ({ port }) => {
       const connect = createNodeConnect();

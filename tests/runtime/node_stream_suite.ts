@@ -392,7 +392,7 @@ test("tcp: a reset behind waiting data is told as the flags say", async () => {
   await Promise.race([seen.ended, seen.closed]);
   if (nodeCapabilities.keepsDataBeforeReset) assert.is(seen.length, 100_000);
   else assert.ok(seen.length < 100_000);
-  // Trap 7 of RUNTIMES.md: the end of a body that only a close delimits proves nothing there.
+  // Trap 7 of TRAPS.md: the end of a body that only a close delimits proves nothing there.
   assert.is(seen.log.at(-1), nodeCapabilities.resetAfterPauseLooksClean ? "end" : "close ECONNRESET");
   await finish(pair);
 });

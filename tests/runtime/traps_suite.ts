@@ -5,7 +5,7 @@ import * as assert from "uvu/assert";
 import { adapters } from "../../src/runtime/mod.ts";
 import { suite } from "../harness/suite.ts";
 
-const test = suite("traps of RUNTIMES.md that no other suite holds");
+const test = suite("traps of TRAPS.md that no other suite holds");
 
 for (const name of ["node", "deno", "bun"]) {
   const adapter = adapters().find(({ capabilities }) => capabilities.adapter === name);

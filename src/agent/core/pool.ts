@@ -414,7 +414,7 @@ export class PoolCore<C, W> {
 
 /**
  * May a released connection serve `own`, the first of its own key, although `rival` may be older? A strict order
- * would give two alternating origins no reuse at all; an unbounded favour starves (D3 in NODE_SEMANTICS.md).
+ * would give two alternating origins no reuse at all; an unbounded favour starves (D3 in docs/defects.md).
  */
 function mayServe<C, W>(own: Ticket<C, W>, rival: Ticket<C, W> | undefined, now: number): boolean {
   if (rival === undefined || own.sequence <= rival.sequence) return true;
