@@ -139,7 +139,7 @@ export class AgentBase extends EventEmitter {
       names,
       member: (name) => core.queued(name)?.map(({ waiter }) => waiter.request),
     }) as RequestsView;
-    this.#ownAccessor("totalSocketCount", () => core.totalSlots, () => {});
+    this.#ownAccessor("totalSocketCount", () => this.#pool.connections.size, () => {});
     this.on("free", this.#onFree);
     this.on("newListener", this.#onNewListener);
   }

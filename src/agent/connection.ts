@@ -141,6 +141,11 @@ export class Connection implements SocketHandler, ResponseSink {
     return this.#exchange === exchange;
   }
 
+  /** The peer has sent its FIN. */
+  get hasPeerEnded(): boolean {
+    return this.#hasPeerEnded;
+  }
+
   /** Closes at once; the exchange under way fails with `error`, inside this call. The owner has been told before. */
   abort(error: Error, reason: SpentReason = "aborted"): void {
     this.#parser.reset();

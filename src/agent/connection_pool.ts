@@ -30,6 +30,12 @@ import { type AfterPoll, warn } from "../runtime/mod.ts";
 import type { Connect } from "../runtime/socket.ts";
 import type { Clock, Timer } from "../clock.ts";
 
+/**
+ * Enough for a server that is not busy to hear of a FIN or RST before the next connect reaches it, ms. One whose own FIN has
+ * come waits for ours, and hears of it in the order of arrival.
+ */
+const LINGER_MS = 10;
+
 /** What an agent says of its pool; read when it is needed, so that it may change at any time. */
 export interface PoolSettings extends PoolLimits, ConnectionSettings {
   /** Longest wait in the queue, ms; Infinity: none. */
@@ -259,6 +265,20 @@ export class ConnectionPool
   forget(pooled: PooledConnection): void {
     this.connections.delete(pooled);
     this.core.closed(pooled.slot);
+  }
+
+  /** The connection is gone, and its slot comes back a little later. */
+  linger(pooled: PooledConnection, isNews: boolean): void {
+    this.connections.delete(pooled);
+    const end = (): void => {
+      this.core.closed(pooled.slot);
+      this.drain();
+    };
+    // No kernel below, or nobody who could ask for a connection.
+    if (this.#isDestroying || this.afterPoll === atOnce) return this.core.closed(pooled.slot);
+    // Somebody may wait for the slot, with nothing else that holds the process.
+    if (isNews) this.clock.after(LINGER_MS, end, { ref: true });
+    else this.afterPoll(end);
   }
 
   #expel({ waiter, timeoutMs }: QueueDeadline): void {

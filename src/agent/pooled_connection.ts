@@ -90,6 +90,11 @@ export interface PoolOfConnections {
   drain(): void;
   /** The connection is gone, or somebody else's: its slot comes back. */
   forget(pooled: PooledConnection): void;
+  /**
+   * The connection is gone, and its slot comes back a little later: its server may not have heard of it yet, and would count
+   * one too many if another came at once; `isNews`: it cannot have known before.
+   */
+  linger(pooled: PooledConnection, isNews: boolean): void;
   /** Dials anew in the slot of a connection that was lost before its waiter could begin. */
   redial(slot: PoolSlot): void;
 }
@@ -153,6 +158,8 @@ export class PooledConnection implements ConnectionOwner {
   #borrower: Waiter | undefined;
   /** Waits for the connection to be quiet. */
   #next: Waiter | undefined;
+  /** Waited for that when the connection was lost. */
+  #lost: Waiter | undefined;
 
   /** A connection that is about to be dialled for its slot's waiter. */
   constructor(pool: PoolOfConnections, slot: PoolSlot) {
@@ -264,6 +271,7 @@ export class PooledConnection implements ConnectionOwner {
 
   /** `waiter` gives up, which ends its connection if that is dialled for it or carries it. */
   abort(waiter: Waiter, error: Error, isCarried: boolean): void {
+    if (this.#lost === waiter) return this.#giveUpLost(error);
     if (this.#next === waiter) {
       this.#next = undefined;
       this.#release(this.#pool.settings.idleTimeout);
@@ -279,6 +287,7 @@ export class PooledConnection implements ConnectionOwner {
 
   /** Closes at once; whoever uses it fails with `error`. */
   fail(error: Error): void {
+    if (this.#lost !== undefined) return this.#giveUpLost(error);
     const waiter = this.#phase === "dialling" ? this.#dialler : this.#next;
     this.#next = undefined;
     this.slot.reason ??= errorReason(error);
@@ -291,6 +300,7 @@ export class PooledConnection implements ConnectionOwner {
 
   /** Closes at once. */
   destroy(): void {
+    if (this.#phase === "gone") return;
     if (this.#borrower !== undefined) this.#stream!.destroy();
     else if (this.#hasSocket) this.connection.destroy();
     else this.#leave("aborted");
@@ -298,6 +308,7 @@ export class PooledConnection implements ConnectionOwner {
 
   /** Closes, and lets the peer answer with its FIN: only then does its server count one less. */
   end(isAwaited: boolean): void {
+    if (this.#phase === "gone") return;
     if (!this.#hasSocket || this.#borrower !== undefined) return this.destroy();
     this.connection.end();
     this.#closeTimer ??= this.#pool.clock.after(CLOSE_TIMEOUT_MS, () => this.connection.destroy(), {
@@ -416,13 +427,49 @@ export class PooledConnection implements ConnectionOwner {
     this.#next = undefined;
     if (next !== undefined) {
       this.#end("peer-closed");
-      return this.#pool.redial(this.slot);
+      this.#lost = next;
+      // Not at once, as with linger().
+      return this.#pool.afterPoll(() => this.#redial());
     }
-    this.#leave(error === undefined ? "closed" : errorReason(error));
+    const reason = error === undefined ? "closed" : errorReason(error);
+    if (wasDialling && error !== undefined) this.#leave(reason);
+    else this.#linger(reason, error);
     // Who has the stream hears of it there.
     if (wasDialling && !this.#dialler.usesStream) {
       this.#dialler.fail(error ?? new ConnectionClosedError("The connection closed before it was open"));
     }
+  }
+
+  #redial(): void {
+    if (this.#lost === undefined) return;
+    this.#lost = undefined;
+    this.#pool.redial(this.slot);
+  }
+
+  /** Who was to be dialled for anew gives up. */
+  #giveUpLost(error: Error): void {
+    const lost = this.#lost;
+    this.#lost = undefined;
+    this.#pool.forget(this);
+    this.#pool.drain();
+    lost?.fail(error);
+  }
+
+  #linger(reason: string, error: Error | undefined): void {
+    const isNews = this.#isNews(error);
+    this.#end(this.slot.reason ?? reason);
+    this.#pool.core.close(this.slot, reason);
+    this.#pool.linger(this, isNews);
+    this.#pool.drain();
+  }
+
+  /** True where the server cannot have known of the end before it came. */
+  #isNews(error: Error | undefined): boolean {
+    if (error !== undefined || this.connection.hasPeerEnded) return false;
+    const { readableEnded, errored } = this.#stream ?? {};
+    // What the system reports is the peer's doing, or the network's.
+    return readableEnded !== true &&
+      (errored as { syscall?: string } | null | undefined)?.syscall === undefined;
   }
 
   /** The slot comes back. */

@@ -120,9 +120,7 @@ async function storm(
   }
   await Promise.all(all);
   assert.equal(Object.keys(agent.requests), [], `seed ${seed}`);
-  assert.equal(Object.keys(agent.sockets), [], `seed ${seed}`);
-  // A connection that this side tears down may be seen to end after the next has begun: its own end is a RST or a FIN
-  // on its way. What is closed to make room waits for the server's word.
+  await until(() => Object.keys(agent.sockets).length === 0);
   for (const { peak } of each) {
     assert.ok(peak <= 3 + SLACK, `seed ${seed}: ${peak} connections to one origin`);
   }
@@ -132,8 +130,11 @@ async function storm(
   await Promise.all(origins.map((one) => one.close()));
 }
 
-/** How many aborted connections a server may not have noticed yet when their places are taken. */
-const SLACK = 3;
+/**
+ * The servers are in this very process, and Deno's node:net tells of a close some turns later than of a connect: 1 too many
+ * in one storm of ten, where Node and Bun count 0. Without the wait behind a close it is 1 to 4 on all three.
+ */
+const SLACK = 2;
 
 for (const runtime of [undefined, "node"] as const) {
   test(`settles everything within the caps, runtime: ${runtime}`, async () => {
