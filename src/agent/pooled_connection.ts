@@ -97,6 +97,8 @@ export interface PoolOfConnections {
   linger(pooled: PooledConnection, isNews: boolean): void;
   /** Dials anew in the slot of a connection that was lost before its waiter could begin. */
   redial(slot: PoolSlot): void;
+  /** Finds another connection for a waiter whose own was taken away before it could begin. */
+  askAgain(waiter: Waiter): void;
 }
 
 /** What an agent says of each of its connections; read when it is needed, so that it may change. */
@@ -153,6 +155,8 @@ export class PooledConnection implements ConnectionOwner {
   #connectTimer: Timer | undefined;
   #closeTimer: Timer | undefined;
   #isParked = false;
+  /** Until when it may lie idle, by what was known when it last became so, ms. */
+  #expiresAt = Infinity;
   #isKeepAliveSet = false;
   /** Lent as a stream to this waiter. */
   #borrower: Waiter | undefined;
@@ -232,7 +236,8 @@ export class PooledConnection implements ConnectionOwner {
     if (this.#isParked) this.#unpark(waiter);
     this.#next = waiter;
     this.#pool.afterPoll(() => {
-      if (this.#next !== waiter) return;
+      // Lost meanwhile, though it may not have said so yet: once it is gone its slot is dialled anew.
+      if (this.#next !== waiter || this.connection.socket.destroyed) return;
       this.#next = undefined;
       this.#pool.stats.of(this.slot.name).reused++;
       waiter.start(this);
@@ -274,7 +279,8 @@ export class PooledConnection implements ConnectionOwner {
     if (this.#lost === waiter) return this.#giveUpLost(error);
     if (this.#next === waiter) {
       this.#next = undefined;
-      this.#release(this.#pool.settings.idleTimeout);
+      if (this.connection.socket.destroyed) this.#pool.core.close(this.slot, "peer-closed");
+      else this.#giveBack();
       this.#pool.drain();
       waiter.fail(error);
     } else if (this.#phase === "dialling" && this.#dialler === waiter) {
@@ -316,10 +322,13 @@ export class PooledConnection implements ConnectionOwner {
     });
   }
 
-  /** The stream is its user's for good. */
+  /** The stream is its user's for good; who was about to have it gets another. */
   detach(): void {
+    const next = this.#next;
+    this.#next = undefined;
     this.#stopListening();
     this.#leave("detached");
+    if (next !== undefined) this.#pool.askAgain(next);
   }
 
   onConnectionOpen(connection: Connection): void {
@@ -381,20 +390,26 @@ export class PooledConnection implements ConnectionOwner {
 
   /** The connection has become idle; `isNews`: nobody has emitted 'free' for it. */
   #release(idleMs: number, isNews: boolean = false): void {
-    const { core, clock, settings, hooks } = this.#pool;
-    const now = clock.now();
-    if (this.connection.exchanges >= settings.maxRequestsPerSocket) core.close(this.slot, "max-requests");
-    else if (now >= this.#diesAt) core.close(this.slot, "max-lifetime");
-    else {
-      const expiresAt = Math.min(now + Math.min(idleMs, settings.idleTimeout), this.#diesAt);
-      const mayPark = settings.keepAlive && !this.#pool.isClosed;
-      if (core.release(this.slot, now, expiresAt, mayPark) === "parked") this.#park();
-    }
+    const { clock, settings, hooks } = this.#pool;
+    this.#expiresAt = Math.min(clock.now() + Math.min(idleMs, settings.idleTimeout), this.#diesAt);
+    this.#giveBack();
     this.#pool.drain();
     if (!isNews) return;
     // A stream that nobody has seen has no listener either.
     const stream = hooks.isFreeWatched ? this.stream : this.#stream;
     stream?.emit("free");
+  }
+
+  /** To the next waiter, or to those that are parked: for as long as was left when it last became idle. */
+  #giveBack(): void {
+    const { core, clock, settings } = this.#pool;
+    const now = clock.now();
+    if (this.connection.exchanges >= settings.maxRequestsPerSocket) core.close(this.slot, "max-requests");
+    else if (now >= this.#diesAt) core.close(this.slot, "max-lifetime");
+    else {
+      const mayPark = settings.keepAlive && !this.#pool.isClosed;
+      if (core.release(this.slot, now, this.#expiresAt, mayPark) === "parked") this.#park();
+    }
   }
 
   #park(): void {

@@ -106,7 +106,8 @@ export class Upload {
   async #drained(): Promise<void> {
     this.#owner.onUploadWaiting(true);
     await new Promise<void>((resolve) => this.#onDrained = resolve);
-    this.#owner.onUploadWaiting(false);
+    // Stopped while it waited: the owner may be in its next attempt, whose deadlines are not this one's.
+    if (!this.#isStopped) this.#owner.onUploadWaiting(false);
   }
 
   #fail(error: Error): void {
