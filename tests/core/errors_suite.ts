@@ -57,7 +57,7 @@ test("a caller's mistakes are TypeErrors with Node's codes and messages", () => 
     [
       invalidArgValue("options.scheduling", "must be 'fifo' or 'lifo'", "x"),
       "ERR_INVALID_ARG_VALUE",
-      `The property "options.scheduling" must be 'fifo' or 'lifo'. Received "x"`,
+      "The property 'options.scheduling' must be 'fifo' or 'lifo'. Received 'x'",
     ],
     [
       contentLengthMismatch(5, 4),
