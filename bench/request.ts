@@ -3,7 +3,7 @@
  * node:http with a keep-alive Agent, and the runtime's own fetch. The server runs in a process of its own.
  *
  * ```sh
- * node npm/esm/bench/request.js [connections] [rounds] [name]   # or deno run -A bench/request.ts, or bun
+ * node npm/esm/bench/request.js [connections] [rounds] [name] [bytes of a body]   # or deno run -A bench/request.ts, or bun
  * ```
  *
  * One line a contender: microseconds of CPU per request, the median over the rounds, and how many times cheaper than
@@ -18,8 +18,10 @@ const connections = Number(process.argv[2] ?? 10);
 const rounds = Number(process.argv[3] ?? 7);
 /** A part of the names of those that take part; default: all. */
 const only = process.argv[4] ?? "";
+/** Bytes of a response's body. */
+const bodyBytes = Number(process.argv[5] ?? 100);
 /** Requests of one round. */
-const REQUESTS = 3_000;
+const REQUESTS = Math.ceil(3_000 / (1 + Number(process.argv[5] ?? 100) / 20_000));
 
 const server = spawn(process.execPath, serverArguments(), { stdio: ["pipe", "pipe", "inherit"] });
 const port = await new Promise<number>((resolve) =>
@@ -35,13 +37,18 @@ const raw = await openRaw(createConnect());
 const contenders: Record<string, () => Promise<unknown>> = {
   "raw socket": raw.request,
   "agent.request": async () => await (await lean.request(`${origin}/`, { headers: HEADERS })).body.text(),
+  "... forEach": async () =>
+    await (await lean.request(`${origin}/`, { headers: HEADERS })).body.forEach(() => {}),
+  "... for await": async () => {
+    for await (const _piece of (await lean.request(`${origin}/`, { headers: HEADERS })).body);
+  },
   "agent.fetch": async () => await (await lean.fetch(`${origin}/`, { headers: HEADERS })).text(),
   "node:http": () =>
     new Promise<void>((resolve, reject) => {
       http.get(`${origin}/`, { agent: node, headers: HEADERS }, (response) => {
         let text = "";
-        response.setEncoding("utf8");
-        response.on("data", (chunk) => text += chunk);
+        if (bodyBytes < 1_000) response.setEncoding("utf8");
+        response.on("data", (chunk) => bodyBytes < 1_000 ? text += chunk : undefined);
         response.on("end", resolve);
       }).on("error", reject);
     }),
@@ -95,9 +102,13 @@ async function openRaw(connect: Connect): Promise<{ request(): Promise<void>; cl
   await Promise.all(Array.from({ length: connections }, () =>
     new Promise<void>((opened) => {
       let done: (() => void) | undefined;
+      let rest = 0;
       const socket = connect({ host: "127.0.0.1", port }, {
         onOpen: () => opened(),
-        onData: () => done?.(),
+        onData: (chunk) => {
+          rest -= chunk.length;
+          if (rest <= 0) done?.();
+        },
         onEnd: () => {},
         onDrain: () => {},
         onClose: () => {},
@@ -106,6 +117,7 @@ async function openRaw(connect: Connect): Promise<{ request(): Promise<void>; cl
       free.push(() =>
         new Promise<void>((resolve) => {
           done = resolve;
+          rest = bodyBytes;
           socket.write(head);
         })
       );
@@ -122,5 +134,5 @@ function serverArguments(): string[] {
   // From the root of the project: compiled, this file lies elsewhere.
   const file = "bench/request_origin.mjs";
   const isDeno = process.versions["deno"] !== undefined;
-  return isDeno ? ["run", "-A", file] : [file];
+  return [...(isDeno ? ["run", "-A"] : []), file, String(bodyBytes)];
 }

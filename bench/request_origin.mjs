@@ -1,13 +1,16 @@
 /**
- * The origin of `request.ts`: a response of 12 header lines and 100 bytes for every "\r\n\r\n" that comes, in a process of its
+ * The origin of `request.ts`: a response of 12 header lines and as many bytes as its argument says for every "\r\n\r\n" that comes, in a process of its
  * own. Prints its port; ends with its standard input.
  */
 import { createServer } from "node:net";
 import process from "node:process";
 
+const bodyBytes = Number(process.argv[2] ?? 100);
 const fields = Array.from({ length: 10 }, (_, i) => `X-Field-${i}: value of field ${i}\r\n`).join("");
 const response = Buffer.from(
-  `HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n${fields}\r\n${"x".repeat(100)}`,
+  `HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ${bodyBytes}\r\n${fields}\r\n${
+    "x".repeat(bodyBytes)
+  }`,
 );
 const server = createServer({ noDelay: true }, (socket) => {
   socket.on("data", () => socket.write(response));

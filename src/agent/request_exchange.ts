@@ -11,6 +11,7 @@
 import { ContentDecoder, readCodings } from "./content_coding.ts";
 import {
   AbortError,
+  AgentDestroyedError,
   BodySourceError,
   ConnectionClosedError,
   type FailureFacts,
@@ -224,8 +225,10 @@ export class LeanExchange implements Exchange, UploadOwner, BodySource, Deadline
     this.#sink!.complete();
   }
 
-  onError(error: Error): void {
+  onError(failure: Error): void {
     if (this.#isDone) return;
+    // The pool tells all of its requests by one error; the facts are each request's own.
+    const error = failure instanceof AgentDestroyedError ? new AgentDestroyedError() : failure;
     if (this.#body === undefined && this.#retries(error)) return;
     const facts = this.#facts();
     this.#finish(error);

@@ -173,6 +173,17 @@ test("a policy's number is the wait before the next attempt; an abort ends it", 
   assert.is(at.clock.pending, 0);
 });
 
+test("each request that destroy() ends has its own facts", async () => {
+  const at = fixture({ maxSockets: 1 });
+  at.serve("a", () => {});
+  const errors = [at.agent.request("http://a/"), at.agent.request("http://a/")]
+    .map((response) => response.catch((error) => error));
+  await at.clock.settle();
+  at.agent.destroy();
+  const [sent, queued] = await Promise.all(errors);
+  assert.equal([factsOf(sent).bytesWritten > 0, factsOf(queued).bytesWritten], [true, 0]);
+});
+
 test("a retry waits for its place under the caps", async () => {
   const at = fixture({ maxSockets: 1 });
   stale(at, "reset");
