@@ -10,7 +10,8 @@
 import type { BunLike } from "./bun_like.ts";
 import { BunSocket, type StartTlsRules } from "./bun_socket.ts";
 import { refusedByBunTls } from "./bun_tls.ts";
-import { checkPort, unsupportedOptionError } from "./errors.ts";
+import { assertConnectOptions, assertTlsValues } from "./connect_options.ts";
+import { unsupportedOptionError } from "./errors.ts";
 import {
   type Capabilities,
   type Connect,
@@ -74,7 +75,10 @@ export function bunRefuses(options: ConnectOptions): string | undefined {
 }
 
 const startTlsRules: StartTlsRules = {
-  assertOptions: (options) => assertHonoured(unsupportedTlsOption(options, tlsOptions)),
+  assertOptions: (options) => {
+    assertTlsValues(options);
+    assertHonoured(unsupportedTlsOption(options, tlsOptions));
+  },
   // What Bun verifies without a server name is the address that was dialled: the proxy's.
   assertValues: (options) => assertHonoured(refusedByBunTls(options, options.host, undefined)),
 };
@@ -86,8 +90,8 @@ function assertHonoured(refused: string | undefined): void {
 /** Makes the adapter over the given namespace. */
 export function createBunConnect(bun: BunLike): Connect {
   return (options, handler) => {
+    assertConnectOptions(options);
     assertHonoured(bunRefuses(options));
-    checkPort(options.port, options.path === undefined);
     const socket = new BunSocket(options, handler, startTlsRules);
     socket.connect(bun, ignoredHints(options, bunCapabilities));
     return socket;

@@ -44,7 +44,7 @@ const handlers: BunHandlersLike = {
   connectError: () => {},
 };
 
-/** What `startTls` honours; both throw ERR_UNSUPPORTED_OPTION. */
+/** What `startTls` honours; both throw, ERR_UNSUPPORTED_OPTION or the code of a bad value. */
 export interface StartTlsRules {
   /** Throws for an option that is never honoured. */
   assertOptions(options: StartTlsOptions): void;

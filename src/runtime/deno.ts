@@ -9,7 +9,8 @@
 
 import type { DenoLike } from "./deno_like.ts";
 import { DenoSocket, type StartTlsRules } from "./deno_socket.ts";
-import { checkPort, unsupportedOptionError } from "./errors.ts";
+import { assertConnectOptions, assertTlsValues } from "./connect_options.ts";
+import { unsupportedOptionError } from "./errors.ts";
 import {
   type Capabilities,
   type Connect,
@@ -76,7 +77,10 @@ function refusedName(options: TlsOptions): string | undefined {
 }
 
 const startTlsRules: StartTlsRules = {
-  assertOptions: (options) => assertHonoured(unsupportedTlsOption(options, tlsOptions)),
+  assertOptions: (options) => {
+    assertTlsValues(options);
+    assertHonoured(unsupportedTlsOption(options, tlsOptions));
+  },
   assertValues: (options) => assertHonoured(refusedName(options)),
 };
 
@@ -87,8 +91,8 @@ function assertHonoured(refused: string | undefined): void {
 /** Makes the adapter over the given namespace. */
 export function createDenoConnect(deno: DenoLike): Connect {
   return (options, handler) => {
+    assertConnectOptions(options);
     assertHonoured(denoRefuses(options));
-    checkPort(options.port, options.path === undefined);
     const socket = new DenoSocket(deno, options, handler, startTlsRules);
     socket.connect(ignoredHints(options, denoCapabilities));
     return socket;

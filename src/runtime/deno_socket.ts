@@ -33,7 +33,7 @@ import type {
 
 /** From this many pending bytes on `write()` asks to wait; the node adapter's mark. */
 const HIGH_WATER_BYTES = 65536;
-/** What `startTls` honours; both throw ERR_UNSUPPORTED_OPTION. */
+/** What `startTls` honours; both throw, ERR_UNSUPPORTED_OPTION or the code of a bad value. */
 export interface StartTlsRules {
   /** Throws for an option that is never honoured. */
   assertOptions(options: StartTlsOptions): void;

@@ -13,14 +13,8 @@
  */
 
 import { type Clock, systemClock, type Timer } from "../clock.ts";
-import {
-  argumentError,
-  checkPort,
-  fromNodeError,
-  invalidState,
-  SocketError,
-  unsupportedOptionError,
-} from "./errors.ts";
+import { assertConnectOptions } from "./connect_options.ts";
+import { fromNodeError, invalidState, SocketError, unsupportedOptionError } from "./errors.ts";
 import {
   type Capabilities,
   type Connect,
@@ -72,12 +66,11 @@ const HIGH_WATER_BYTES = 65536;
  */
 export function createDialer(settings: DialerSettings): Connect {
   return (options, handler) => {
+    assertConnectOptions(options);
     if (!isRace(options)) return settings.connect(options, handler);
     const { family: _family, lookup: _lookup, hints: _hints, ...rest } = options;
     const refused = unsupportedOption(rest, settings.capabilities);
     if (refused !== undefined) throw unsupportedOptionError(refused, settings.capabilities.adapter);
-    checkPort(options.port, true);
-    checkFamily(options.family);
     const socket = new DialSocket(settings, options, handler);
     socket.lookUp();
     return socket;
@@ -107,11 +100,6 @@ function isRace({ path, host, autoSelectFamily }: ConnectOptions): boolean {
 
 function isAddress(host: string): boolean {
   return host.includes(":") || /^\d+\.\d+\.\d+\.\d+$/.test(host);
-}
-
-function checkFamily(family: number | undefined): void {
-  if (family === undefined || family === 0 || family === 4 || family === 6) return;
-  throw argumentError("ERR_INVALID_ARG_VALUE", `Cannot connect with family "${family}": not 4, 6 or 0`);
 }
 
 // One address: tells the race, and nobody else, because there is nothing to tell between a connect and its end.

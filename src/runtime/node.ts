@@ -11,9 +11,10 @@ import * as dns from "node:dns";
 import * as net from "node:net";
 import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
-import { argumentError, unsupportedOptionError } from "./errors.ts";
+import { assertConnectOptions, assertTlsValues } from "./connect_options.ts";
+import { unsupportedOptionError } from "./errors.ts";
 import { bindDuplex, takeBack } from "./node_bindings.ts";
-import { nodeCapabilities, tlsNeedsGate } from "./node_capabilities.ts";
+import { connectsBeforeChecks, nodeCapabilities, tlsNeedsGate } from "./node_capabilities.ts";
 import { Gate } from "./node_gate.ts";
 import { NodeSocket, type Peer, type ReadStyle } from "./node_socket.ts";
 import {
@@ -119,6 +120,7 @@ class ConnectedSocket extends NodeSocket {
   }
 
   startTls(options: StartTlsOptions, handler: SocketHandler): Socket {
+    assertTlsValues(options);
     const refused = unsupportedTlsOption(options, nodeCapabilities.startTlsOptions);
     if (refused !== undefined) throw unsupportedOptionError(refused, nodeCapabilities.adapter);
     assertTlsOptions(options);
@@ -139,9 +141,9 @@ function connect(
   memory: TlsMemory,
   onTransport: (() => void) | undefined,
 ): Socket {
+  assertConnectOptions(options);
   const refused = unsupportedOption(options, nodeCapabilities);
   if (refused !== undefined) throw unsupportedOptionError(refused, nodeCapabilities.adapter);
-  checkPort(options);
   const host = options.host ?? "localhost";
   const peer = options.path === undefined ? { address: host, port: options.port } : { address: options.path };
   const socket = new ConnectedSocket(handler, peer, memory);
@@ -158,7 +160,7 @@ function connect(
   assertTlsOptions(options.tls);
   const attempt = attemptOf(socket, options.tls, host, options.path ?? options.port ?? 0, memory);
   if (attempt === undefined) return socket;
-  const reach = netOptions(options, socket);
+  const reach = netOptions(options, socket) as object;
   const stream = tlsNeedsGate
     ? secureThroughGate(
       socket,
@@ -173,12 +175,6 @@ function connect(
     onTransport?.();
   });
   return socket;
-}
-
-function checkPort({ port, path }: ConnectOptions): void {
-  if (port === undefined && path !== undefined) return;
-  if (Number.isInteger(port) && port! >= 0 && port! <= 65535) return;
-  throw argumentError("ERR_SOCKET_BAD_PORT", `Cannot connect to port "${port}": not 0 to 65535`, RangeError);
 }
 
 // Key material that cannot be used is a failed connect, as on runtimes that look at it later.
@@ -203,12 +199,11 @@ function attemptOf(
 function secure(
   socket: NodeSocket,
   attempt: TlsAttempt,
-  reach: object,
+  reach: { readonly socket?: Duplex },
   read: "onread" | "readable" | Gate,
   hints?: readonly string[],
 ): tls.TLSSocket {
-  const stream = tls.connect({ ...reach, ...attempt.settings } as tls.ConnectionOptions);
-  socket.attach(stream, read);
+  const stream = startTlsStream(socket, attempt, reach, read);
   attempt.watch(stream);
   const forget = (): void => attempt.failed();
   stream.once("close", forget);
@@ -219,6 +214,32 @@ function secure(
     const transport = read instanceof Gate ? read.transport : stream;
     socket.open({ ...infoOf(transport, hints), tls: tlsInfoOf(stream) });
   });
+  return stream;
+}
+
+// Whatever throws on the way, no stream is left that nobody has.
+function startTlsStream(
+  socket: NodeSocket,
+  attempt: TlsAttempt,
+  reach: { readonly socket?: Duplex },
+  read: "onread" | "readable" | Gate,
+): tls.TLSSocket {
+  const isSaidLater = connectsBeforeChecks && reach.socket === undefined;
+  const options = { ...reach, ...attempt.settings, ...(isSaidLater ? {} : attempt.hello) };
+  let stream: tls.TLSSocket;
+  try {
+    stream = tls.connect(options as tls.ConnectionOptions);
+  } catch (error) {
+    reach.socket?.destroy();
+    throw error;
+  }
+  socket.attach(stream, read);
+  if (!isSaidLater) return stream;
+  try {
+    attempt.say(stream);
+  } catch (error) {
+    socket.fail(error);
+  }
   return stream;
 }
 

@@ -21,6 +21,12 @@ export const endsTooSoon: boolean = hostOf() === "deno";
 /** Given a `secureContext`, `tls.connect` sends the host as SNI although the `servername` is empty. */
 export const contextForcesSni: boolean = hostOf() === "bun";
 
+/**
+ * `tls.connect` looks at the name and the session when it has begun to connect: what throws then leaves a stream that nobody
+ * has, whose error is nobody's either. They are set on the stream afterwards instead; the others want them before.
+ */
+export const connectsBeforeChecks: boolean = hostOf() === "node";
+
 type Host = "node" | "deno" | "bun";
 
 // By what only the runtime itself defines: a global `Deno` may be a shim on Node.

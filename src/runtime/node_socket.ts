@@ -15,7 +15,7 @@
 
 import type { Duplex } from "node:stream";
 import { systemClock } from "../clock.ts";
-import { argumentError, fromNodeError, type SocketError, type SocketPhase } from "./errors.ts";
+import { argumentError, fromNodeError, invalidState, type SocketError, type SocketPhase } from "./errors.ts";
 import { bindDuplex } from "./node_bindings.ts";
 import { endsTooSoon } from "./node_capabilities.ts";
 import { Gate } from "./node_gate.ts";
@@ -482,10 +482,6 @@ export class NodeSocket implements Socket {
   #socketError(error: unknown): SocketError {
     return fromNodeError(error, { phase: this.phase, address: this.#peer.address, port: this.#peer.port });
   }
-}
-
-function invalidState(action: string, reason: string): Error {
-  return argumentError("ERR_INVALID_STATE", `Cannot ${action} this socket: ${reason}`, Error);
 }
 
 // A stream that closes by itself, neither ended nor failed: what was read so far proves nothing.

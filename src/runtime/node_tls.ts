@@ -41,10 +41,18 @@ export function createTlsMemory(maxCachedSessions?: number): TlsMemory {
 // is offered only where every option is as it was.
 const origins = new WeakMap<Uint8Array, { readonly key: string; readonly certificate: PeerCertificate }>();
 
+/** What `tls.connect` itself calls with these options; it is not in the types. */
+interface Hearing {
+  setServername(name: string): void;
+  setSession(session: Uint8Array): void;
+}
+
 /** The TLS part of one connect. */
 export class TlsAttempt {
   /** For `tls.connect`, to be joined with how to reach the peer. */
   readonly settings: Readonly<Record<string, unknown>>;
+  /** For `tls.connect` too, or for `say()`: the name sent as SNI, "" for none, and the session offered. */
+  readonly hello: { readonly servername: string; readonly session?: Uint8Array };
   readonly #options: TlsOptions;
   readonly #memory: TlsMemory;
   readonly #key: string;
@@ -62,14 +70,26 @@ export class TlsAttempt {
     const sentName = net.isIP(wanted) === 0 ? wanted : "";
     this.#key = sessionKey(`${this.#subject}/${sentName}/${port}`, options);
     this.#offered = this.#sessionToOffer();
-    this.settings = {
+    this.hello = {
       servername: sentName,
+      ...(this.#offered === undefined ? {} : { session: this.#offered.session }),
+    };
+    this.settings = {
       rejectUnauthorized: this.#verifies,
       checkServerIdentity: (_name: string, certificate: PeerCertificate) => this.#check(certificate),
       ...contextSettings(options, sentName === "" && net.isIP(host) === 0, memory),
       ...(options.ALPNProtocols === undefined ? {} : { ALPNProtocols: [...options.ALPNProtocols] }),
-      ...(this.#offered === undefined ? {} : { session: this.#offered.session }),
     };
+  }
+
+  /** Gives `hello` to a stream that has not begun its handshake. */
+  say(stream: tls.TLSSocket): void {
+    // A connect that fails at once, as to a path that is too long, has taken the handle with it.
+    if (stream.destroyed) return;
+    const { servername, session } = this.hello;
+    const { setServername, setSession } = stream as tls.TLSSocket & Hearing;
+    if (servername !== "") setServername.call(stream, servername);
+    if (session !== undefined) setSession.call(stream, session);
   }
 
   /** Keeps the sessions that the peer gives; to be called before the handshake. */

@@ -443,4 +443,14 @@ test.needs(
   },
 );
 
+test("a connect that fails within the call is told, and leaves no stream that nobody has", async () => {
+  const seen = new Recorder();
+  const path = `/tmp/${"x".repeat(200)}`;
+  connectNode({ path, tls: { servername: "localhost" } }, seen);
+  await seen.closed;
+  assert.is(seen.log.length, 1, seen.log.join(", "));
+  assert.match(seen.log[0]!, /^close E[A-Z]+$/);
+  await settle(5);
+});
+
 test.run();
