@@ -14,7 +14,7 @@ import { isToken } from "./core/characters.ts";
 import type { RequestTimeouts } from "./deadlines.ts";
 import type { RequestBodyInput } from "./request_body.ts";
 import type { AgentResponse } from "./request_exchange.ts";
-import type { AgentRequestInit, RetryOption } from "./request_plan.ts";
+import { type AgentRequestInit, readSignal, type RetryOption } from "./request_plan.ts";
 
 /** What fetch asks of an agent. */
 export interface RequestAgent {
@@ -156,14 +156,6 @@ function normalized(value: unknown): string {
   const text = `${value as string}`;
   const isClean = text.charCodeAt(0) > 0x20 && text.charCodeAt(text.length - 1) > 0x20;
   return isClean ? text : text.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "");
-}
-
-function readSignal(signal: unknown): AbortSignal | undefined {
-  if (signal === undefined || signal === null) return undefined;
-  if (typeof signal === "object" && "aborted" in signal && "addEventListener" in signal) {
-    return signal as AbortSignal;
-  }
-  throw invalidArgType("init.signal", "an instance of AbortSignal", signal);
 }
 
 interface FetchBody {

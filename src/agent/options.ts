@@ -8,7 +8,13 @@
  * @module
  */
 
-import { ArgumentTypeError, invalidArgType, invalidArgValue, outOfRange } from "./core/errors.ts";
+import {
+  ArgumentRangeError,
+  ArgumentTypeError,
+  invalidArgType,
+  invalidArgValue,
+  outOfRange,
+} from "./core/errors.ts";
 import type { Endpoint } from "./exchange.ts";
 import type { Clock } from "../clock.ts";
 import type { AdapterName } from "../runtime/mod.ts";
@@ -120,6 +126,7 @@ export function readAgentOptions(
   }
   if (typeof keepAlive !== "boolean") throw invalidArgType("options.keepAlive", "of type boolean", keepAlive);
   checkFamily(options.family);
+  checkClock(options.clock);
   delay("timeout", options.timeout);
   return {
     keepAlive,
@@ -139,6 +146,13 @@ export function readAgentOptions(
     maxLifetime: limit("maxLifetime", options.maxLifetime),
     idleTimeout: delay("idleTimeout", options.idleTimeout),
   };
+}
+
+function checkClock(clock: unknown): void {
+  if (clock === undefined) return;
+  const { now, after } = (clock ?? {}) as Partial<Clock>;
+  if (typeof now === "function" && typeof after === "function") return;
+  throw invalidArgType("options.clock", "an object with now() and after()", clock);
 }
 
 /** ERR_INVALID_ARG_VALUE for a family that is none. */
@@ -178,10 +192,17 @@ export interface RequestTarget {
   readonly authorization: string | undefined;
 }
 
-/** Reads an http: or https: URL. ERR_INVALID_URL, ERR_INVALID_PROTOCOL. */
+/** Reads an http: or https: URL. ERR_INVALID_URL, ERR_INVALID_PROTOCOL, ERR_SOCKET_BAD_PORT. */
 export function readUrl(input: string | URL): URL {
   const url = parseUrl(input);
-  if (url.protocol === "http:" || url.protocol === "https:") return url;
+  if (url.protocol === "http:" || url.protocol === "https:") {
+    if (url.port !== "0") return url;
+    // Nobody can be reached there; systems refuse it in words of their own, or late.
+    throw new ArgumentRangeError(
+      "ERR_SOCKET_BAD_PORT",
+      "Port should be >= 1 and < 65536 in a URL. Received 0",
+    );
+  }
   throw new ArgumentTypeError(
     "ERR_INVALID_PROTOCOL",
     `Protocol "${url.protocol}" not supported. Expected "http:" or "https:"`,

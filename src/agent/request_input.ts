@@ -37,6 +37,7 @@ export function readInput(input: RequestInput): { url: URL; path: string } {
 /** What of a connection a call says itself, over the agent's own options; undefined: nothing. */
 export function readPlace(init: AgentRequestInit | undefined): Record<string, unknown> | undefined {
   if (init === undefined) return undefined;
+  if (typeof init !== "object" || init === null) throw invalidArgType("init", "of type object", init);
   const { tls, socketPath } = init;
   if (tls === undefined && socketPath === undefined) return undefined;
   if (tls !== undefined && (typeof tls !== "object" || tls === null)) {

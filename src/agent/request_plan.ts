@@ -144,6 +144,7 @@ export function planRequest(
   init: AgentRequestInit,
 ): RequestPlan {
   const { method = "GET", headers = {}, retry = "idempotent", expectContinue } = init;
+  readSignal(init.signal);
   const limits = readTimeouts(init.timeouts);
   const retryPolicy = readRetry(retry);
   const continueTimeoutMs = readContinue(expectContinue);
@@ -184,6 +185,15 @@ export function planRequest(
     body?.discard(error);
     throw error;
   }
+}
+
+/** Another realm's AbortSignal and a polyfill's are taken, too. ERR_INVALID_ARG_TYPE for what is none. */
+export function readSignal(signal: unknown): AbortSignal | undefined {
+  if (signal === undefined || signal === null) return undefined;
+  if (typeof signal === "object" && "aborted" in signal && "addEventListener" in signal) {
+    return signal as AbortSignal;
+  }
+  throw invalidArgType("init.signal", "an instance of AbortSignal", signal);
 }
 
 function readRetry(retry: unknown): RetryPolicy {

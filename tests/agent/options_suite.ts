@@ -20,6 +20,8 @@ const INVALID: readonly [string, unknown, string][] = [
   ["timeout", "1", "ERR_INVALID_ARG_TYPE"],
   ["proxyEnv", {}, "ERR_UNSUPPORTED_OPTION"],
   ["runtime", "cobol", "ERR_INVALID_ARG_VALUE"],
+  ["clock", {}, "ERR_INVALID_ARG_TYPE"],
+  ["clock", null, "ERR_INVALID_ARG_TYPE"],
 ];
 
 for (const [name, value, code] of INVALID) {
