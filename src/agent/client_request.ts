@@ -38,7 +38,7 @@ import { globalAgent } from "./global_agent.ts";
 import type { Timer } from "../clock.ts";
 import type { IncomingMessage } from "./incoming_message.ts";
 import { type MessageSink, OutgoingMessage } from "./outgoing_message.ts";
-import { connectionReset, streamDestroyed } from "./outgoing_message_errors.ts";
+import { connectionReset } from "./outgoing_message_errors.ts";
 import { viewOf } from "./socket_stream.ts";
 import { capture, type Context } from "../runtime/context.ts";
 import { emitWarning, nextTick } from "../runtime/mod.ts";
@@ -427,7 +427,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     this._closed = true;
     this.#stopTimeout();
     this.#signal?.removeEventListener("abort", this.#onSignal);
-    this._dropOutput(streamDestroyed("write"));
+    this._dropOutput();
     this.emit("close");
   }
 

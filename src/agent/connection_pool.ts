@@ -225,11 +225,14 @@ export class ConnectionPool
     const pooled = new PooledConnection(this, slot);
     waiter.pooled = pooled;
     this.connections.add(pooled);
-    const isByStream = waiter.usesStream || this.hooks.isDialReplaced || needsStream(waiter.endpoint.options);
+    const { options, isSecure } = waiter.endpoint;
+    // A key log is written while TLS is set up, when a dialled socket has no stream yet.
+    const isWatchedTls = isSecure && this.hooks.isStreamWatched && waiter.showsSocket === true;
+    const isByStream = waiter.usesStream || this.hooks.isDialReplaced || needsStream(options) || isWatchedTls;
     try {
       if (isByStream) this.hooks.openStream(waiter, (error, stream) => pooled.answer(error, stream));
       else {
-        const { connect: target, isSecure } = waiter.endpoint;
+        const { connect: target } = waiter.endpoint;
         const dial = isSecure && waiter.showsSocket === true ? this.#connectShownTls : this.#connect;
         pooled.dial((connection) => dial(target, connection));
       }

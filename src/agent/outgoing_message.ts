@@ -602,15 +602,18 @@ export class OutgoingMessage extends Stream {
     this.#settle();
   }
 
-  /** What waits will not be sent: its callbacks are told `error`. */
-  protected _dropOutput(error: Error): void {
+  /** What waits will not be sent: its callbacks are told ERR_STREAM_DESTROYED. */
+  protected _dropOutput(): void {
+    if (this.outputData.length === 0 && this.#callbacks.length === 0) return void (this.#sink = undefined);
     const callbacks = this.#callbacks.splice(0);
     for (const { callback } of this.outputData.splice(0)) {
       if (callback !== undefined) callbacks.push(callback);
     }
     this.outputSize = 0;
     this.#sink = undefined;
-    if (callbacks.length > 0) nextTick(() => callbacks.forEach((callback) => callback(error)));
+    if (callbacks.length === 0) return;
+    const error = streamDestroyed("write");
+    nextTick(() => callbacks.forEach((callback) => callback(error)));
   }
 
   #flush(): void {

@@ -391,7 +391,8 @@ export class PooledConnection implements ConnectionOwner {
   /** The connection has become idle; `isNews`: nobody has emitted 'free' for it. */
   #release(idleMs: number, isNews: boolean = false): void {
     const { clock, settings, hooks } = this.#pool;
-    this.#expiresAt = Math.min(clock.now() + Math.min(idleMs, settings.idleTimeout), this.#diesAt);
+    const idleTimeout = this.#idleTimer === undefined ? settings.idleTimeout : Infinity;
+    this.#expiresAt = Math.min(clock.now() + Math.min(idleMs, idleTimeout), this.#diesAt);
     this.#giveBack();
     this.#pool.drain();
     if (!isNews) return;
@@ -412,10 +413,22 @@ export class PooledConnection implements ConnectionOwner {
     }
   }
 
+  /**
+   * The stream that tells of its idle time itself: by 'timeout', as Node's do, to whoever has seen it, and after another time
+   * where a keepSocketAlive() sets one. Undefined: the pool's timer does.
+   */
+  get #idleTimer(): IdleTimer | undefined {
+    const isSeen = this.#stream !== undefined || this.#pool.hooks.keepSocketAlive !== undefined;
+    if (!isSeen || this.#pool.settings.idleTimeout === Infinity) return undefined;
+    const stream = this.stream as (Duplex & Partial<IdleTimer>) | undefined;
+    return stream?.setTimeout === undefined ? undefined : stream as IdleTimer;
+  }
+
   #park(): void {
     this.#isParked = true;
     const { hooks, settings, core } = this.#pool;
     const { keepSocketAlive } = hooks;
+    this.#idleTimer?.setTimeout(settings.idleTimeout);
     const stream = keepSocketAlive === undefined ? undefined : this.stream;
     if (stream !== undefined) {
       if (!keepSocketAlive!(stream)) core.close(this.slot, "not-kept");
@@ -429,6 +442,8 @@ export class PooledConnection implements ConnectionOwner {
 
   #unpark(waiter: Waiter): void {
     this.#isParked = false;
+    // The idle time is over; a request has its own (D6).
+    this.#idleTimer?.setTimeout(0);
     const { reuseSocket } = this.#pool.hooks;
     const stream = reuseSocket === undefined ? undefined : this.stream;
     if (stream === undefined) this.connection.socket.ref?.();
@@ -544,6 +559,11 @@ export class PooledConnection implements ConnectionOwner {
   };
 
   readonly #onStreamRemove = (): void => this.detach();
+}
+
+/** A stream with a timer of inactivity. */
+interface IdleTimer {
+  setTimeout(ms: number): unknown;
 }
 
 function refusalOf(error: unknown, stream: Duplex | undefined, isSecure: boolean): Error | undefined {

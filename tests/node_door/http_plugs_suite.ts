@@ -4,10 +4,10 @@ import https from "@holdfast/agent/https";
 import { Agent as BaseAgent } from "agent-base";
 import { HttpAgent as KeepAliveAgent } from "agentkeepalive";
 import axios from "axios";
-import followRedirects from "follow-redirects";
 import got from "got";
 import { HttpsProxyAgent } from "https-proxy-agent";
 import * as builtin from "node:http";
+import { createRequire } from "node:module";
 import * as net from "node:net";
 import { SocksProxyAgent } from "socks-proxy-agent";
 import { equal, is } from "uvu/assert";
@@ -16,6 +16,13 @@ import { type Origin, origin } from "./door_origin.ts";
 import { closed, responseTo, textOf } from "./http_log.ts";
 
 const test = suite("http: plugs");
+
+/** It has no types of its own. */
+const followRedirects = createRequire(import.meta.url)("follow-redirects") as {
+  wrap(
+    modules: object,
+  ): { http: { get(url: string, options: object, listener: (response: never) => void): unknown } };
+};
 
 async function withOrigin(body: (origin: Origin) => Promise<void>): Promise<void> {
   const server = await origin((request, response) => {
@@ -82,7 +89,7 @@ test("got takes our request()", async () => {
 
 test("follow-redirects wraps our modules", async () => {
   await withOrigin(async (server) => {
-    const wrapped = followRedirects.wrap({ http: http as never, https: https as never });
+    const wrapped = followRedirects.wrap({ http, https });
     const agent = new http.Agent({ keepAlive: true });
     const text = await new Promise<string>((resolve, reject) => {
       wrapped.http.get(

@@ -1,0 +1,125 @@
+/**
+ * `request()` of `@holdfast/agent/http` against the runtime's own `http.request`, in one run: A B A B, at 1, 10 and 50
+ * connections, and 10 MiB down and up. Prints microseconds of CPU per request of this process, and requests per second.
+ * The origin is a process of its own.
+ *
+ *     deno run -A bench/http_face.ts
+ *     bun bench/http_face.ts
+ *     node npm/esm/bench/http_face.js        (after the package was emitted)
+ */
+import { spawn } from "node:child_process";
+import * as builtin from "node:http";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import http from "../src/http.ts";
+
+/** Time of one measurement, ms. */
+const ROUND_MS = 700;
+const ROUNDS = 3;
+const LARGE = 10 * 1024 * 1024;
+
+type Make = (options: object, onResponse: (response: Incoming) => void) => Outgoing;
+interface Incoming {
+  on(event: string, listener: (chunk: Uint8Array) => void): unknown;
+}
+interface Outgoing {
+  end(body?: Uint8Array): unknown;
+  on(event: string, listener: (error: Error) => void): unknown;
+}
+
+interface Side {
+  readonly name: string;
+  readonly make: Make;
+  readonly Agent: new (options: object) => { destroy(): void };
+}
+
+const SIDES: readonly Side[] = [
+  { name: "own", make: http.request as unknown as Make, Agent: http.Agent as never },
+  { name: "runtime", make: builtin.request as unknown as Make, Agent: builtin.Agent as never },
+];
+
+interface Figure {
+  readonly cpuUs: number;
+  readonly perSecond: number;
+}
+
+function once(make: Make, options: object, body?: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const request = make(options, (response) => {
+      response.on("data", () => {});
+      response.on("end", () => resolve());
+    });
+    request.on("error", reject);
+    request.end(body);
+  });
+}
+
+async function measure(side: Side, port: number, connections: number, kind: Kind): Promise<Figure> {
+  const agent = new side.Agent({ keepAlive: true, maxSockets: connections });
+  const options = { host: "127.0.0.1", port, agent, ...kind.options };
+  let count = 0;
+  const until = (end: number): Promise<void[]> =>
+    Promise.all(Array.from({ length: connections }, async () => {
+      while (performance.now() < end) {
+        await once(side.make, options, kind.body);
+        count++;
+      }
+    }));
+  await until(performance.now() + ROUND_MS / 4);
+  count = 0;
+  const cpu = process.cpuUsage();
+  const start = performance.now();
+  await until(start + ROUND_MS);
+  const { user, system } = process.cpuUsage(cpu);
+  const seconds = (performance.now() - start) / 1000;
+  agent.destroy();
+  return { cpuUs: (user + system) / count, perSecond: count / seconds };
+}
+
+interface Kind {
+  readonly name: string;
+  readonly options: object;
+  readonly body: Uint8Array | undefined;
+  readonly connections: readonly number[];
+}
+
+const KINDS: readonly Kind[] = [
+  { name: "GET", options: { path: "/small" }, body: undefined, connections: [1, 10, 50] },
+  { name: "10 MiB down", options: { path: "/large" }, body: undefined, connections: [1] },
+  {
+    name: "10 MiB up",
+    options: { path: "/upload", method: "POST" },
+    body: new Uint8Array(LARGE),
+    connections: [1],
+  },
+];
+
+function median(figures: readonly Figure[], of: (figure: Figure) => number): number {
+  return figures.map(of).sort((a, b) => a - b)[Math.floor(figures.length / 2)]!;
+}
+
+const isSource = import.meta.url.endsWith(".ts");
+const origin = spawn("node", [
+  fileURLToPath(new URL(`${isSource ? "" : "../../../bench/"}http_face_origin.mjs`, import.meta.url)),
+], { stdio: ["ignore", "pipe", "inherit"] });
+const port = Number(
+  await new Promise((resolve) => origin.stdout.once("data", (chunk) => resolve(String(chunk)))),
+);
+
+for (const kind of KINDS) {
+  for (const connections of kind.connections) {
+    const figures = new Map<string, Figure[]>(SIDES.map(({ name }) => [name, []]));
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const side of SIDES) figures.get(side.name)!.push(await measure(side, port, connections, kind));
+    }
+    const [own, runtime] = SIDES.map(({ name }) => figures.get(name)!);
+    const cpu = [own!, runtime!].map((list) => median(list, (figure) => figure.cpuUs));
+    const rate = [own!, runtime!].map((list) => median(list, (figure) => figure.perSecond));
+    process.stdout.write(
+      `${kind.name}, ${connections} connections: own ${cpu[0]!.toFixed(1)} us, ${rate[0]!.toFixed(0)}/s; ` +
+        `runtime ${cpu[1]!.toFixed(1)} us, ${rate[1]!.toFixed(0)}/s; ` +
+        `CPU x${(cpu[1]! / cpu[0]!).toFixed(2)}, rate x${(rate[0]! / rate[1]!).toFixed(2)}\n`,
+    );
+  }
+}
+origin.kill();
