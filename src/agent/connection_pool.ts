@@ -14,7 +14,14 @@ import { AgentClosedError, AgentDestroyedError, PoolError, TimeoutError } from "
 import { PoolCore, type PoolErrorCode, type PoolLimits, type PoolSink } from "./core/pool.ts";
 import { DeadlineQueue } from "./deadline_queue.ts";
 import type { KnownEndpoint } from "./endpoint_table.ts";
-import type { Dispatched, Dispatcher, DispatchOptions, Endpoint, Exchange } from "./exchange.ts";
+import type {
+  Dispatched,
+  Dispatcher,
+  DispatchOptions,
+  Endpoint,
+  Exchange,
+  LastingRequest,
+} from "./exchange.ts";
 import { ExchangeWaiter, type PoolOfWaiters } from "./exchange_waiter.ts";
 import { PoolStats } from "./pool_stats.ts";
 import {
@@ -82,6 +89,8 @@ export class ConnectionPool
   readonly stats: PoolStats = new PoolStats();
   /** Every connection that has a slot. */
   readonly connections: Set<PooledConnection> = new Set();
+  /** Requests that may yet be dispatched again. */
+  readonly #requests: Set<LastingRequest> = new Set();
   readonly #connect: Connect;
   /** For TLS whose socket users see. */
   readonly #connectShownTls: Connect;
@@ -131,18 +140,36 @@ export class ConnectionPool
     );
   }
 
+  /** {@linkcode Dispatcher}. */
+  onRequestStart(request: LastingRequest): void {
+    this.#requests.add(request);
+  }
+
+  /** {@linkcode Dispatcher}. */
+  onRequestEnd(request: LastingRequest): void {
+    this.#requests.delete(request);
+    if (this.isClosed) this.drain();
+  }
+
   /** Takes an exchange: a free connection, a new one, or a place in the queue. */
   dispatch(exchange: Exchange, endpoint: Endpoint, options?: DispatchOptions): Dispatched {
     const waiter = new ExchangeWaiter(this, exchange, endpoint as KnownEndpoint);
     const isFresh = options?.fresh === true;
-    if (isFresh) this.stats.of(endpoint.name).retried++;
-    this.ask(waiter, isFresh);
+    if (isFresh) {
+      this.stats.of(endpoint.name).retried++;
+      // Taken before: its agent's end waits for it.
+      this.#admit(waiter, isFresh);
+    } else this.ask(waiter);
     return waiter;
   }
 
   /** The same for any waiter. */
   ask(waiter: Waiter, isFresh: boolean = false): void {
     if (this.isClosed) return queueMicrotask(() => waiter.fail(new AgentClosedError()));
+    this.#admit(waiter, isFresh);
+  }
+
+  #admit(waiter: Waiter, isFresh: boolean): void {
     const { name, key } = waiter.endpoint;
     const now = this.clock.now();
     waiter.ticket = this.core.acquire(waiter, name, key, now, isFresh);
@@ -156,7 +183,7 @@ export class ConnectionPool
   /** Asks for another connection, because the one that was given had ended. */
   askAgain(waiter: Waiter): void {
     waiter.pooled = undefined;
-    this.ask(waiter);
+    this.#admit(waiter, false);
   }
 
   /** Takes a waiter out of the queue; false: it is not there. */
@@ -182,6 +209,8 @@ export class ConnectionPool
         this.#leaveLine(waiter);
         waiter.fail(error);
       }
+      // Between two attempts.
+      for (const request of [...this.#requests]) request.abort(error);
       this.drain();
     } finally {
       this.#isDestroying = false;
@@ -207,7 +236,8 @@ export class ConnectionPool
   drain(): void {
     this.core.drain(this);
     this.#scheduleExpiry();
-    if (this.#onEmpty === undefined || this.core.totalSlots + this.core.totalPending > 0) return;
+    if (this.#onEmpty === undefined) return;
+    if (this.core.totalSlots + this.core.totalPending + this.#requests.size > 0) return;
     this.#onEmpty();
     this.#onEmpty = undefined;
   }
@@ -259,7 +289,7 @@ export class ConnectionPool
   /** {@linkcode PoolSink}: no place. */
   reject(waiter: Waiter, code: PoolErrorCode): void {
     // What it was given was closed before it could be told: it asks again, unless all of them are to end.
-    if (code === "ERR_POOL_SLOT_LOST" && !this.#isDestroying && !this.isClosed) return this.askAgain(waiter);
+    if (code === "ERR_POOL_SLOT_LOST" && !this.#isDestroying) return this.askAgain(waiter);
     const error = this.#isDestroying ? new AgentDestroyedError() : new PoolError(code);
     queueMicrotask(() => waiter.fail(error));
   }

@@ -113,6 +113,12 @@ export interface DispatchOptions {
   readonly fresh?: boolean | undefined;
 }
 
+/** A request that takes several attempts where it has to, with time between them. */
+export interface LastingRequest {
+  /** Ends it at whatever stage it is. Idempotent. */
+  abort(error: Error): void;
+}
+
 /** Takes exchanges; the Agent's pool is one. */
 export interface Dispatcher {
   /** True where requests ask the server to keep the connection; false: they say `Connection: close`. */
@@ -121,6 +127,10 @@ export interface Dispatcher {
   readonly clock: Clock;
   /** A response's body was read by nobody until its time was over; its connection is closed after this call. */
   onUnreadBody?(): void;
+  /** A request begins: also between two attempts the dispatcher's end waits for it, or ends it. */
+  onRequestStart?(request: LastingRequest): void;
+  /** It has ended: no attempt follows. */
+  onRequestEnd?(request: LastingRequest): void;
   /** Takes an exchange; all that becomes of it is told to the exchange, after this call. */
   dispatch(exchange: Exchange, endpoint: Endpoint, options?: DispatchOptions): Dispatched;
 }

@@ -233,8 +233,14 @@ export class PooledConnection implements ConnectionOwner {
 
   /** Serves a waiter over an open connection, once it is known to be quiet. */
   serve(waiter: Waiter): void {
-    if (this.#isParked) this.#unpark(waiter);
+    // Before a method of the user's is called: it may abort the request, or destroy the stream.
     this.#next = waiter;
+    try {
+      if (this.#isParked) this.#unpark(waiter);
+    } catch (error) {
+      // Told later: nobody is told inside dispatch().
+      return queueMicrotask(() => this.#next === waiter && this.fail(asError(error)));
+    }
     this.#pool.afterPoll(() => {
       // Lost meanwhile, though it may not have said so yet: once it is gone its slot is dialled anew.
       if (this.#next !== waiter || this.connection.socket.destroyed) return;
@@ -398,7 +404,7 @@ export class PooledConnection implements ConnectionOwner {
     if (!isNews) return;
     // A stream that nobody has seen has no listener either.
     const stream = hooks.isFreeWatched ? this.stream : this.#stream;
-    stream?.emit("free");
+    if (stream !== undefined) aside(() => stream.emit("free"));
   }
 
   /** To the next waiter, or to those that are parked: for as long as was left when it last became idle. */
@@ -431,7 +437,7 @@ export class PooledConnection implements ConnectionOwner {
     this.#idleTimer?.setTimeout(settings.idleTimeout);
     const stream = keepSocketAlive === undefined ? undefined : this.stream;
     if (stream !== undefined) {
-      if (!keepSocketAlive!(stream)) core.close(this.slot, "not-kept");
+      if (!aside(() => keepSocketAlive!(stream))) core.close(this.slot, "not-kept");
       return;
     }
     const { socket } = this.connection;
@@ -518,7 +524,8 @@ export class PooledConnection implements ConnectionOwner {
     const stats = this.#pool.stats.of(this.slot.name);
     if (wasOpen) stats.close(reason);
     else stats.failed++;
-    if (this.#stream !== undefined) this.#pool.hooks.onRemove(this.#stream, this.endpoint);
+    const stream = this.#stream;
+    if (stream !== undefined) aside(() => this.#pool.hooks.onRemove(stream, this.endpoint));
   }
 
   #setStream(stream: Duplex): void {
@@ -607,6 +614,25 @@ function discard(stream: Duplex | undefined): void {
 }
 
 function ignore(): void {}
+
+/**
+ * Calls what is the user's; should it throw, that is thrown later: it is nobody's here, and the request and the slot at hand
+ * must not be lost by it.
+ */
+function aside<T>(call: () => T): T | undefined {
+  try {
+    return call();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+    return undefined;
+  }
+}
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
 
 function errorReason(error: Error): string {
   const { code } = error as { code?: unknown };

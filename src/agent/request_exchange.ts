@@ -23,7 +23,14 @@ import type { HeaderBlock, IncomingHeaders } from "./core/headers.ts";
 import type { ResponseHead } from "./core/response_parser.ts";
 import { retryVerdict } from "./core/retry.ts";
 import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
-import type { Dispatched, Dispatcher, Endpoint, Exchange, ExchangeControl } from "./exchange.ts";
+import type {
+  Dispatched,
+  Dispatcher,
+  Endpoint,
+  Exchange,
+  ExchangeControl,
+  LastingRequest,
+} from "./exchange.ts";
 import { type AgentRequestInit, hasIdempotencyKey, type RequestPlan } from "./request_plan.ts";
 import { Upload, type UploadOwner } from "./request_upload.ts";
 import { type BodySink, type BodySource, BufferedBody, type ResponseBody } from "./response_body.ts";
@@ -70,7 +77,7 @@ export interface AgentResponse {
 }
 
 /** See the file's comment. */
-export class LeanExchange implements Exchange, UploadOwner, BodySource, DeadlineOwner {
+export class LeanExchange implements Exchange, LastingRequest, UploadOwner, BodySource, DeadlineOwner {
   readonly method: string;
   readonly head: Uint8Array;
   readonly body: Uint8Array | undefined;
@@ -139,7 +146,13 @@ export class LeanExchange implements Exchange, UploadOwner, BodySource, Deadline
       this.#onAbort = () => this.#abort(new AbortError(signal.reason));
       signal.addEventListener("abort", this.#onAbort);
     }
+    this.#dispatcher.onRequestStart?.(this);
     this.#attempt(false);
+  }
+
+  /** {@linkcode LastingRequest}: by the dispatcher. */
+  abort(error: Error): void {
+    this.#abort(error);
   }
 
   // What the connection says.
@@ -356,6 +369,7 @@ export class LeanExchange implements Exchange, UploadOwner, BodySource, Deadline
     if (this.#plan.isUpload) {
       this.#endUpload(reason ?? new AbortError("The response came before the request's end"));
     }
+    this.#dispatcher.onRequestEnd?.(this);
   }
 
   /** Ends it at whatever stage it is; settles at once. */

@@ -2,8 +2,10 @@
  * What the pool once got wrong: a connection lost while it was to prove quiet, methods of the user's that throw, an abort
  * before the start, the end of an agent between two attempts. Time and the poll of the event loop are moved by hand.
  */
+import process from "node:process";
 import * as assert from "uvu/assert";
 import { suite } from "../harness/suite.ts";
+import type { Agent } from "@holdfast/agent";
 import { ManualClock, MemoryNetwork, type MemoryPeer } from "@holdfast/agent/testing";
 import { codeOf, fixture, ok, outcome } from "./memory_origin.ts";
 import { ConnectionPool } from "../../src/agent/connection_pool.ts";
@@ -177,6 +179,178 @@ test("an upload that is retried while it waits for the socket leaves the next at
   await clock.advance(500);
   assert.equal(await outcome(clock, failure), ["connect", 2]);
   agent.destroy();
+});
+
+/** What is thrown where nobody can be told, while `body` runs: instead of ending the process. */
+async function uncaughtIn(body: () => Promise<void>): Promise<unknown[]> {
+  const before = process.listeners("uncaughtException");
+  const uncaught: unknown[] = [];
+  const note = (error: unknown): void => void uncaught.push(error);
+  process.removeAllListeners("uncaughtException");
+  process.on("uncaughtException", note);
+  try {
+    await body();
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  } finally {
+    process.off("uncaughtException", note);
+    for (const listener of before) process.on("uncaughtException", listener);
+  }
+  return uncaught;
+}
+
+async function text(agent: Agent): Promise<[string, boolean]> {
+  const { body, reusedSocket } = await agent.request("http://a/");
+  return [await body.text(), reusedSocket];
+}
+
+const fault = new Error("The user's own");
+
+function throwFault(): never {
+  throw fault;
+}
+
+test("a reuseSocket() that throws fails its request, and the slot comes back", async () => {
+  const { agent, clock, serve } = fixture({ maxSockets: 1 });
+  serve("a", (peer) => void peer.send(ok()));
+  assert.equal(await text(agent), ["ok", false]);
+  agent.reuseSocket = throwFault;
+  const both = [outcome(clock, text(agent)), outcome(clock, text(agent))];
+  // The second is dialled for: a new connection is not reused.
+  assert.equal(await Promise.all(both), [fault, ["ok", false]]);
+  Reflect.deleteProperty(agent, "reuseSocket");
+  assert.equal(await outcome(clock, text(agent)), ["ok", true]);
+  agent.destroy();
+});
+
+test("a reuseSocket() that destroys the stream sends its request over a new one", async () => {
+  const { agent, clock, network, serve } = fixture({ maxSockets: 1 });
+  serve("a", (peer) => void peer.send(ok()));
+  assert.equal(await text(agent), ["ok", false]);
+  agent.reuseSocket = (stream) => void stream.destroy();
+  assert.equal(await outcome(clock, text(agent)), ["ok", false]);
+  assert.is(network.connects, 2);
+  agent.destroy();
+});
+
+test("a request that is aborted inside reuseSocket() leaves its connection to the next", async () => {
+  const { agent, clock, network, serve } = fixture({ maxSockets: 1 });
+  serve("a", (peer) => void peer.send(ok()));
+  assert.equal(await text(agent), ["ok", false]);
+  const aborter = new AbortController();
+  agent.reuseSocket = () => aborter.abort();
+  assert.is(await codeOf(clock, agent.request("http://a/", { signal: aborter.signal })), "ABORT_ERR");
+  Reflect.deleteProperty(agent, "reuseSocket");
+  assert.is((await outcome(clock, text(agent)) as unknown[])[0], "ok");
+  assert.ok(network.connects <= 2);
+  agent.destroy();
+});
+
+const THROWING: Readonly<Record<string, (agent: Agent) => void>> = {
+  "keepSocketAlive()": (agent) => agent.keepSocketAlive = throwFault,
+  "a listener of 'free'": (agent) => void agent.on("free", throwFault),
+  "removeSocket()": (agent) => agent.removeSocket = throwFault,
+};
+
+for (const [name, arrange] of Object.entries(THROWING)) {
+  test(`${name} that throws costs neither a response nor a slot`, async () => {
+    const { agent, clock, network, serve } = fixture({ maxSockets: 1, maxRequestsPerSocket: 2 });
+    serve("a", (peer) => void peer.send(ok()));
+    arrange(agent);
+    const uncaught = await uncaughtIn(async () => {
+      for (let i = 0; i < 5; i++) {
+        assert.is((await outcome(clock, text(agent)) as unknown[])[0], "ok");
+      }
+      agent.destroy();
+      await clock.settle();
+    });
+    assert.ok(uncaught.length > 0);
+    assert.equal([...new Set(uncaught)], [fault]);
+    assert.equal([agent.totalSocketCount, network.sockets.size], [0, 0]);
+  });
+}
+
+test("close() lets a request that it has taken go to its retry, and waits for it", async () => {
+  const { agent, clock, network } = fixture();
+  let count = 0;
+  network.listen({ host: "a" }, async (peer) => {
+    await peer.readUntil("\r\n\r\n");
+    if (count++ === 0) return peer.reset();
+    peer.send(ok());
+    await peer.readUntil("\r\n\r\n");
+    peer.end();
+  });
+  const response = agent.request("http://a/", { retry: () => 200 }).then(({ body }) => body.text());
+  await clock.settle();
+  assert.is(count, 1);
+  let isClosed = false;
+  const closed = agent.close().then(() => isClosed = true);
+  await clock.advance(100);
+  assert.is(isClosed, false);
+  assert.is(await codeOf(clock, agent.request("http://a/")), "ERR_AGENT_CLOSED");
+  await clock.advance(100);
+  assert.is(await outcome(clock, response), "ok");
+  await clock.advance(100);
+  assert.is(await outcome(clock, closed), true);
+  assert.is(agent.totalSocketCount, 0);
+});
+
+test("close() waits for a request whose dial failed and is tried again", async () => {
+  const { agent, clock, network, serve } = fixture();
+  const heal = network.fault({ host: "a" }, "ECONNREFUSED");
+  const ends: string[] = [];
+  const response = agent.request("http://a/", {
+    retry: () => {
+      heal();
+      serve("a", (peer) => void peer.send(ok()));
+      return true;
+    },
+  }).then(({ body }) => body.text()).then((body) => ends.push(body));
+  const closed = agent.close().then(() => ends.push("closed"));
+  await outcome(clock, Promise.all([response, closed]));
+  assert.equal(ends, ["ok", "closed"]);
+});
+
+test("close() resolves where a request that it has taken failed, was aborted or was never sent", async () => {
+  const { agent, clock, network } = fixture({ maxSockets: 1 });
+  network.fault({ host: "a" }, "hang");
+  const aborter = new AbortController();
+  const { signal } = aborter;
+  const all = [1, 2].map(() => agent.request("http://a/", { signal }));
+  const later = agent.request("http://a/", { signal, retry: () => 1000 });
+  const codes = Promise.all([...all, later].map((one) => codeOf(clock, one)));
+  const closed = agent.close().then(() => "closed");
+  aborter.abort();
+  assert.equal(await codes, Array(3).fill("ABORT_ERR"));
+  await clock.advance(100);
+  assert.is(await outcome(clock, closed), "closed");
+});
+
+test("destroy() ends a request that waits for its retry: nothing more is sent", async () => {
+  const { agent, clock, network } = fixture();
+  network.fault({ host: "a" }, "ECONNREFUSED");
+  const waiting = agent.request("http://a/", { retry: () => 200 });
+  await clock.settle();
+  agent.destroy();
+  assert.is(await codeOf(clock, waiting), "ERR_AGENT_DESTROYED");
+  const { connects } = network;
+  await clock.advance(1000);
+  assert.equal([network.connects, clock.pending], [connects, 0]);
+});
+
+test("a waiter whose connection is taken away while the agent closes is served all the same", async () => {
+  const at = polledPool();
+  await warm(at);
+  const pending = at.send(POST);
+  const closed = at.pool.shutDown().then(() => "closed");
+  const [pooled] = [...at.pool.connections];
+  pooled!.detach();
+  pooled!.connection.destroy();
+  const response = await outcome(at.clock, pending) as AgentResponse;
+  assert.is(response.reusedSocket, false, String(response));
+  await response.body.dump();
+  await at.clock.advance(100);
+  at.poll();
+  assert.is(await outcome(at.clock, closed), "closed");
 });
 
 test.run();

@@ -4,6 +4,7 @@ import { type Answer, codeOf, fixture, ok, outcome } from "./memory_origin.ts";
 import { Agent } from "@holdfast/agent";
 import { ConnectionPool } from "../../src/agent/connection_pool.ts";
 import { EndpointTable, plainName } from "../../src/agent/endpoint_table.ts";
+import type { Dispatcher } from "../../src/agent/exchange.ts";
 import { readAgentOptions } from "../../src/agent/options.ts";
 import { request } from "../../src/agent/request.ts";
 
@@ -269,12 +270,11 @@ test("dispatch() with fresh: true never uses a connection that has served", asyn
     path: "/",
     authorization: undefined,
   };
-  const fresh: typeof pool = Object.create(pool, {
-    isPersistent: { value: true },
-    dispatch: {
-      value: (...args: Parameters<typeof pool.dispatch>) => pool.dispatch(args[0], args[1], { fresh: true }),
-    },
-  });
+  const fresh: Dispatcher = {
+    isPersistent: true,
+    clock,
+    dispatch: (exchange, endpoint) => pool.dispatch(exchange, endpoint, { fresh: true }),
+  };
   const reused: boolean[] = [];
   for (const dispatcher of [pool, pool, fresh, fresh, pool]) {
     const { body, reusedSocket } = await request(dispatcher, target);
