@@ -46,6 +46,7 @@ export type {
   NetworkErrorCode,
   ProtocolErrorCode,
   ProtocolErrorInit,
+  RequestFailure,
   TimeoutPhase,
   TlsErrorCode,
 } from "./src/agent/core/errors.ts";

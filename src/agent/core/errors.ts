@@ -232,7 +232,7 @@ export interface FailureFacts {
 }
 
 /** What every error carries that ends a request: `agent.request` and `fetch` fill the facts in. */
-class RequestFailure extends Error implements Partial<FailureFacts> {
+export class RequestFailure extends Error implements Partial<FailureFacts> {
   /** The connection had carried an earlier request; false where there was no connection. */
   declare readonly reusedSocket?: boolean;
   /** Bytes of the request given to the socket, whether or not they left, in the last attempt. */
@@ -335,7 +335,7 @@ export class AgentDestroyedError extends RequestFailure {
 }
 
 /** The agent is closed: it takes no request any more. */
-export class AgentClosedError extends Error {
+export class AgentClosedError extends RequestFailure {
   /** The class's name. */
   override readonly name: string = "AgentClosedError";
   /** Always "ERR_AGENT_CLOSED". */
