@@ -147,9 +147,10 @@ export class PooledConnection implements ConnectionOwner {
   readonly #pool: PoolOfConnections;
   readonly #diesAt: number;
   #phase: "dialling" | "open" | "gone" = "dialling";
-  /** Whom it is dialled for. */
-  readonly #dialler: Waiter;
+  /** Whom it is dialled for, until it is open: an idle connection holds nothing of its first request. */
+  #dialler: Waiter | undefined;
   #stream: Duplex | undefined;
+  #listeners: Readonly<Record<string, () => void>> | undefined;
   #hasSocket = false;
   #isAnswered = false;
   #connectTimer: Timer | undefined;
@@ -171,7 +172,7 @@ export class PooledConnection implements ConnectionOwner {
     this.#pool = pool;
     this.slot = slot;
     this.#dialler = slot.waiter!;
-    this.endpoint = this.#dialler.endpoint;
+    this.endpoint = slot.waiter!.endpoint;
     this.dialledAt = clock.now();
     this.#diesAt = this.dialledAt + settings.maxLifetime * (1 - Math.random() / 10);
     this.connection = new Connection(this, settings.agentKeepAliveTimeoutBuffer);
@@ -201,7 +202,7 @@ export class PooledConnection implements ConnectionOwner {
       return this.failDial(refusal);
     }
     this.#setStream(stream!);
-    if (this.#dialler.usesStream) this.#lendNew(stream!);
+    if (this.#dialler!.usesStream) this.#lendNew(stream!, this.#dialler!);
     else {
       this.#attach(fromDuplex(stream!, this.connection));
       // A stream of ours that is open already gives its socket back, which does not say so again.
@@ -211,8 +212,9 @@ export class PooledConnection implements ConnectionOwner {
 
   /** The dial has failed before there was a socket. Told later: nobody is told inside dispatch(). */
   failDial(error: Error): void {
+    const waiter = this.#dialler!;
     this.#leave(errorReason(error));
-    queueMicrotask(() => this.#dialler.fail(error));
+    queueMicrotask(() => waiter.fail(error));
   }
 
   /** The stream as users see it, and made when they first look; undefined: there is none yet. */
@@ -338,8 +340,9 @@ export class PooledConnection implements ConnectionOwner {
   }
 
   onConnectionOpen(connection: Connection): void {
+    const waiter = this.#dialler!;
     if (!this.#opened()) return connection.destroy();
-    this.#dialler.start(this);
+    waiter.start(this);
   }
 
   onConnectionIdle(_connection: Connection, verdict: KeepAliveVerdict): void {
@@ -366,14 +369,14 @@ export class PooledConnection implements ConnectionOwner {
   #attach(socket: Socket): void {
     this.connection.attach(socket);
     this.#hasSocket = true;
-    this.#dialler.onConnecting(socket);
+    this.#dialler!.onConnecting(socket);
     if (this.#pool.hooks.isStreamWatched) void this.stream;
   }
 
   /** Node's order: the request has its stream at once, and hears of the connect itself. */
-  #lendNew(stream: Duplex): void {
+  #lendNew(stream: Duplex, waiter: Waiter): void {
     this.connection.lend();
-    this.#borrower = this.#dialler;
+    this.#borrower = waiter;
     this.#listen();
     const event = openingEvent(stream);
     const open = (): void => {
@@ -381,7 +384,7 @@ export class PooledConnection implements ConnectionOwner {
     };
     if (event === undefined) open();
     else stream.once(event, open);
-    this.#dialler.start(this);
+    waiter.start(this);
   }
 
   #opened(): boolean {
@@ -389,6 +392,7 @@ export class PooledConnection implements ConnectionOwner {
     const isRedial = this.slot.state === "active";
     if (!(isRedial ? core.reconnected(this.slot, this) : core.connected(this.slot, this))) return false;
     this.#phase = "open";
+    this.#dialler = undefined;
     this.#connectTimer?.cancel();
     stats.of(this.slot.name).opened++;
     return true;
@@ -458,7 +462,7 @@ export class PooledConnection implements ConnectionOwner {
 
   #closed(error: Error | undefined): void {
     if (this.#phase === "gone") return;
-    const wasDialling = this.#phase === "dialling";
+    const dialler = this.#dialler;
     const next = this.#next;
     this.#next = undefined;
     if (next !== undefined) {
@@ -468,11 +472,11 @@ export class PooledConnection implements ConnectionOwner {
       return this.#pool.afterPoll(() => this.#redial());
     }
     const reason = error === undefined ? "closed" : errorReason(error);
-    if (wasDialling && error !== undefined) this.#leave(reason);
+    if (dialler !== undefined && error !== undefined) this.#leave(reason);
     else this.#linger(reason, error);
     // Who has the stream hears of it there.
-    if (wasDialling && !this.#dialler.usesStream) {
-      this.#dialler.fail(error ?? new ConnectionClosedError("The connection closed before it was open"));
+    if (dialler?.usesStream === false) {
+      dialler.fail(error ?? new ConnectionClosedError("The connection closed before it was open"));
     }
   }
 
@@ -530,42 +534,37 @@ export class PooledConnection implements ConnectionOwner {
 
   #setStream(stream: Duplex): void {
     if (this.#stream === stream) return;
+    this.#stopListening();
     this.#stream = stream;
     this.#pool.hooks.onStream(stream, this);
   }
 
-  // Node's agent understands these four on every stream of its own.
+  // Node's agent understands these four on every stream of its own. They are made for a stream that somebody sees: an idle
+  // connection of our own requests has none.
 
   #listen(): void {
-    const stream = this.#stream!;
-    if (stream.listeners("free").includes(this.#onStreamFree)) return;
-    stream.on("free", this.#onStreamFree);
-    stream.on("close", this.#onStreamClose);
-    stream.on("timeout", this.#onStreamTimeout);
-    stream.on("agentRemove", this.#onStreamRemove);
-    // The request has listeners of its own; between two requests, and before the first is told, there are none.
-    stream.on("error", ignore);
+    if (this.#listeners !== undefined) return;
+    this.#listeners = {
+      free: (): void => this.#pool.hooks.onFree(this.#stream!, this.endpoint),
+      close: (): void => this.#closed(undefined),
+      timeout: (): void => this.#onStreamTimeout(),
+      agentRemove: (): void => this.detach(),
+      // The request has listeners of its own; between two requests, and before the first is told, there are none.
+      error: ignore,
+    };
+    for (const [event, listener] of Object.entries(this.#listeners)) this.#stream!.on(event, listener);
   }
 
   #stopListening(): void {
-    this.#stream?.off("free", this.#onStreamFree);
-    this.#stream?.off("close", this.#onStreamClose);
-    this.#stream?.off("timeout", this.#onStreamTimeout);
-    this.#stream?.off("agentRemove", this.#onStreamRemove);
-    this.#stream?.off("error", ignore);
+    for (const [event, listener] of Object.entries(this.#listeners ?? {})) this.#stream?.off(event, listener);
+    this.#listeners = undefined;
   }
 
-  readonly #onStreamFree = (): void => this.#pool.hooks.onFree(this.#stream!, this.endpoint);
-
-  readonly #onStreamClose = (): void => this.#closed(undefined);
-
-  readonly #onStreamTimeout = (): void => {
+  #onStreamTimeout(): void {
     if (this.slot.state !== "free") return;
     this.#pool.core.close(this.slot, "expired");
     this.#pool.drain();
-  };
-
-  readonly #onStreamRemove = (): void => this.detach();
+  }
 }
 
 /** A stream with a timer of inactivity. */
