@@ -391,6 +391,25 @@ for (const body of ["hello", () => given("he", "llo")]) {
   });
 }
 
+test("a final response whose body is slow does not let the request's body go either", async () => {
+  const at = fixture();
+  let received: string | undefined;
+  at.network.listen({ host: "a" }, async (peer) => {
+    await peer.readUntil("\r\n\r\n");
+    peer.send("HTTP/1.1 401 X\r\nContent-Length: 1\r\n\r\n");
+    await new Promise<void>((resolve) => at.clock.after(5_000, resolve));
+    received = peer.received;
+    peer.send("x");
+  });
+  const { status, body } = await at.agent.request("http://a/", {
+    method: "POST",
+    body: "s",
+    expectContinue: true,
+  });
+  await at.clock.advance(5_000);
+  assert.equal([status, await body.text(), received], [401, "x", ""]);
+});
+
 test("an interim response other than 100 does not let the body go", async () => {
   const at = fixture();
   const seen: string[] = [];
