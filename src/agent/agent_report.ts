@@ -28,6 +28,8 @@ export interface PoolStatistics {
   readonly reused: number;
   /** Retries that asked for a new connection so far. */
   readonly retried: number;
+  /** Dials so far, by reason: "none-free", "waited", "lost" (the connection that it was given had closed). */
+  readonly dialled: Readonly<Record<string, number>>;
   /** Connections closed so far, by reason. */
   readonly closed: Readonly<Record<string, number>>;
 }
@@ -54,11 +56,11 @@ export function statsOf(pool: ConnectionPool): AgentStats {
   return { ...total, ...soFar(pool.stats.total()), unread: pool.stats.unread, names };
 }
 
-function soFar({ opened, failed, reused, retried, closed }: NameCounts): Pick<
+function soFar({ opened, failed, reused, retried, dialled, closed }: NameCounts): Pick<
   PoolStatistics,
-  "opened" | "failed" | "reused" | "retried" | "closed"
+  "opened" | "failed" | "reused" | "retried" | "dialled" | "closed"
 > {
-  return { opened, failed, reused, retried, closed: { ...closed } };
+  return { opened, failed, reused, retried, dialled: { ...dialled }, closed: { ...closed } };
 }
 
 /** Prints a pool: a line for the agent, one for each name, one for each connection and each of the first who wait. */

@@ -245,12 +245,13 @@ export class ConnectionPool
   /** Dials anew in the slot of a connection that was lost before its waiter could begin. */
   redial(slot: PoolSlot): void {
     this.connections.delete(slot.connection!);
-    this.connect(slot);
+    this.connect(slot, true);
   }
 
   /** {@linkcode PoolSink}: dials. */
-  connect(slot: PoolSlot): void {
+  connect(slot: PoolSlot, isLost: boolean = false): void {
     const waiter = slot.waiter!;
+    this.stats.of(slot.name).dial(isLost ? "lost" : waiter.ticket !== undefined ? "waited" : "none-free");
     this.#leaveLine(waiter);
     const pooled = new PooledConnection(this, slot);
     waiter.pooled = pooled;

@@ -18,12 +18,22 @@ export class NameCounts {
   reused = 0;
   /** Dispatches that asked for a new connection because an earlier one had failed. */
   retried = 0;
+  /**
+   * Dials, by reason: `none-free` for a request that found no connection to reuse, `waited` for one that had to wait for a
+   * place, `lost` for one whose connection was closed before it could begin.
+   */
+  readonly dialled: Record<string, number> = {};
   /** Connections that have closed, by reason. */
   readonly closed: Record<string, number> = {};
 
   /** Counts a close. */
   close(reason: string): void {
     this.closed[reason] = (this.closed[reason] ?? 0) + 1;
+  }
+
+  /** Counts a dial. */
+  dial(reason: string): void {
+    this.dialled[reason] = (this.dialled[reason] ?? 0) + 1;
   }
 
   /** Adds another's counts to these. */
@@ -34,6 +44,9 @@ export class NameCounts {
     this.retried += other.retried;
     for (const [reason, count] of Object.entries(other.closed)) {
       this.closed[reason] = (this.closed[reason] ?? 0) + count;
+    }
+    for (const [reason, count] of Object.entries(other.dialled)) {
+      this.dialled[reason] = (this.dialled[reason] ?? 0) + count;
     }
   }
 }

@@ -172,6 +172,7 @@ test("stats() counts by name: now, and so far with the reasons", async () => {
     1,
     1,
   ]);
+  assert.equal(stats.dialled, { "none-free": 2 });
   assert.equal([stats.names[name]?.opened, stats.names[name]?.reused, stats.names[name]?.free], [1, 1, 1]);
   agent.closeIdle();
   await clock.settle();
