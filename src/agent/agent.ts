@@ -279,6 +279,9 @@ export class AgentBase extends EventEmitter {
   /**
    * Ends everything at once: requests queued and under way fail (ERR_AGENT_DESTROYED; those of node:http under way with
    * ECONNRESET), every socket is closed. The agent stays usable, as Node's does.
+   *
+   * Two of the runtimes' own sockets let go of the system's connection later: Bun's during a connect, Deno's during a TLS
+   * handshake. `runtime: "node"` is the way out (docs/sockets.md).
    */
   destroy(): void {
     this.#pool.destroy();

@@ -263,7 +263,7 @@ function handshakeTests(add: AddTest, harness: ConformanceHarness): void {
   }, needs(harness, ["notTls"]));
 
   const { cancelsHandshake } = harness.capabilities;
-  const sees = cancelsHandshake ? "sees the end" : "may go on with it";
+  const sees = cancelsHandshake ? "sees the end" : "may hear of it later";
   add(`TLS: destroy() during the handshake is one onClose, and the peer ${sees}`, async (s) => {
     const server = await s.listen("silent");
     const client = s.connect(server.options);

@@ -72,7 +72,8 @@ export interface Socket {
   end(): void;
   /**
    * Closes at once, both ways, and drops what is pending in either direction. Also cancels a connect, in the look-up, on
-   * the way and in the TLS handshake. `onClose` is the only call that follows, soon, once; it is told `error`, as a
+   * the way and in the TLS handshake; the system's handle may last until the attempt ends by itself (capabilities
+   * `cancelsConnect`, `cancelsHandshake`). `onClose` is the only call that follows, soon, once; it is told `error`, as a
    * SocketError (with the code of `error`, which is the cause), or nothing. Idempotent: the first error counts. Never
    * throws.
    */
@@ -353,7 +354,10 @@ export interface Capabilities {
   readonly hints: ReadonlySet<HintOption>;
   /** `destroy()` during a connect lets go of the system's handle at once; false: when the attempt ends by itself. */
   readonly cancelsConnect: boolean;
-  /** `destroy()` during a TLS handshake closes the connection at once; false: when the peer answers or goes. */
+  /**
+   * `destroy()` during a TLS handshake closes the connection at once; false: when the peer answers or goes. Until then it holds
+   * neither the process nor anything that was written. The way out on Deno: `runtime: "node"`.
+   */
   readonly cancelsHandshake: boolean;
   /** `end()` sends FIN and reading goes on. */
   readonly halfClose: boolean;

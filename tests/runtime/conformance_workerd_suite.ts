@@ -11,5 +11,9 @@ const harness = {
   connect: workerdConnect(connect),
   capabilities: workerdCapabilities,
 };
-socketConformance((name, body, needs) => test.needs(needs, name, body), harness);
+socketConformance((name, body, needs) => {
+  // No runtime's: that ref() and unref() do not exist is web_streams_suite.ts's.
+  const { ref: hasRef = true, ...others } = needs;
+  if (hasRef) test.needs(others, name, body);
+}, harness);
 test.run();

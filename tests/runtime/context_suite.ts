@@ -6,6 +6,7 @@ import { capture, outside, run, type useWayOut } from "../../src/runtime/context
 import { adapterNames, adapters } from "../../src/runtime/mod.ts";
 import type { Socket } from "../../src/runtime/socket.ts";
 import { suite } from "../harness/suite.ts";
+import { needsAdapter } from "./adapter_flags.ts";
 
 const test = suite("runtime/context");
 
@@ -94,7 +95,7 @@ function second(name: string): string {
 
 for (const name of adapterNames) {
   const adapter = adapters().find(({ capabilities }) => capabilities.adapter === name);
-  const isHere = { [`${name} adapter`]: adapter !== undefined };
+  const isHere = needsAdapter(name);
   test.needs(isHere, `${name}: a socket opened outside shows no store to its handlers`, async () => {
     await turn();
     const server = createServer((peer) => peer.on("error", () => {}).on("data", () => peer.end("bye")));

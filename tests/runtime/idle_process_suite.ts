@@ -6,6 +6,7 @@ import type { ConnectOptions } from "../../src/runtime/socket.ts";
 import { ca, good } from "../certs/certs.ts";
 import { runChild } from "../harness/child.ts";
 import { suite } from "../harness/suite.ts";
+import { needsAdapter } from "./adapter_flags.ts";
 import { listening } from "./conformance_servers.ts";
 import type { Plan } from "./idle_process.ts";
 
@@ -43,7 +44,7 @@ const later = (act: OnConnection): OnConnection => (socket) => {
 
 for (const name of ["node", "deno", "bun"] as const) {
   const adapter = adapters().find(({ capabilities }) => capabilities.adapter === name);
-  const here = { [`${name} adapter`]: adapter !== undefined };
+  const here = needsAdapter(name);
   const capabilities = adapter?.capabilities;
   const overTls = { ...here, "tls.ca": capabilities?.tlsOptions.has("ca") ?? false };
   const hasTls = { ...here, tls: (capabilities?.tlsOptions.size ?? 0) > 0 };

@@ -245,25 +245,28 @@ test("throws where it may not be called, and leaves the socket usable", async ()
   await server.close();
 });
 
-test.needs(
-  { "tls.crl is not honoured": !nodeCapabilities.startTlsOptions.has("crl") },
-  "an option that is not honoured is thrown, and the socket stays usable",
-  async () => {
-    const server = await listenTcp((connection) => connection.pipe(connection));
-    const seen = new Recorder();
-    const socket = connectNode({ host: "127.0.0.1", port: server.port }, seen);
-    await seen.opened;
+test("an option that is not honoured or cannot be is thrown, and the socket stays usable", async () => {
+  const server = await listenTcp((connection) => connection.pipe(connection));
+  const seen = new Recorder();
+  const socket = connectNode({ host: "127.0.0.1", port: server.port }, seen);
+  await seen.opened;
+  for (
+    const [option, code] of [[{ nonsense: 1 }, "ERR_UNSUPPORTED_OPTION"], [
+      { servername: 5 },
+      "ERR_INVALID_ARG_TYPE",
+    ]] as const
+  ) {
     assert.throws(
-      () => socket.startTls!({ host: "localhost", crl: certs.emptyCrl }, new Recorder()),
-      (error: { code?: string }) => error.code === "ERR_UNSUPPORTED_OPTION",
+      () => socket.startTls!({ host: "localhost", ...option as object }, new Recorder()),
+      (error: { code?: string }) => error.code === code,
     );
-    socket.write(bytes("still here"));
-    await seen.untilText("still here");
-    socket.destroy();
-    await seen.closed;
-    await server.close();
-  },
-);
+  }
+  socket.write(bytes("still here"));
+  await seen.untilText("still here");
+  socket.destroy();
+  await seen.closed;
+  await server.close();
+});
 
 for (
   const [name, ending] of Object.entries({

@@ -33,7 +33,7 @@ test.after(async () => {
 });
 
 const native = adapters()[0]!.capabilities.adapter;
-const hasNative = { "native sockets": native !== "node" };
+const hasNative = { nativeSockets: native !== "node" };
 const target: ConnectOptions = { host: "peer.test", port: 443 };
 
 function chosen(options: ConnectOptions): string {

@@ -4,14 +4,15 @@ import process from "node:process";
 import * as assert from "uvu/assert";
 import { adapters } from "../../src/runtime/mod.ts";
 import { suite } from "../harness/suite.ts";
+import { needsAdapter } from "./adapter_flags.ts";
 
 const test = suite("traps of TRAPS.md that no other suite holds");
 
-for (const name of ["node", "deno", "bun"]) {
+for (const name of ["node", "deno", "bun"] as const) {
   const adapter = adapters().find(({ capabilities }) => capabilities.adapter === name);
   const here = {
-    [`${name} adapter`]: adapter !== undefined,
-    "abstract sockets": process.platform === "linux",
+    ...needsAdapter(name),
+    abstractSockets: process.platform === "linux",
   };
 
   // Trap 1: Node 20 binds another name than the one asked for, and dials the same other name.

@@ -9,6 +9,7 @@ import { nodeCapabilities } from "../../src/runtime/node.ts";
 import type { Capabilities, Connect } from "../../src/runtime/socket.ts";
 import { type ConformanceHarness, socketConformance } from "../../src/testing.ts";
 import { type Suite, suite } from "../harness/suite.ts";
+import { needsAdapter } from "./adapter_flags.ts";
 import { peerOf, serve } from "./conformance_servers.ts";
 
 // The contract over unix sockets, for each adapter: they have no address, no RST and no no-delay.
@@ -53,7 +54,7 @@ for (const name of ["deno", "bun", "node"] as const) {
 
 function register(test: Suite, name: AdapterName): void {
   const adapter = adapters().find(({ capabilities }) => capabilities.adapter === name);
-  const hasAdapter = { [`${name} adapter`]: adapter !== undefined };
+  const hasAdapter = needsAdapter(name);
   const connect: Connect = (options, handler) => adapter!.connect(options, handler);
   socketConformance((title, body, needs) => {
     // What is told of options is the same for every address; the other peers are TCP's.

@@ -72,6 +72,16 @@ test("reads and writes streams that are not byte streams", async () => {
   assert.is(socket.info?.adapter, "streams");
 });
 
+test("what only a handle of the system has does not exist", async () => {
+  const seen = recorder();
+  const socket = fromStreams(far().pair, seen);
+  for (const name of ["ref", "unref", "setNoDelay", "setKeepAlive", "startTls"] as const) {
+    assert.is(socket[name], undefined, name);
+  }
+  socket.destroy();
+  await seen.closed;
+});
+
 test("copies what is written: the stream may hold it long after its write() has resolved", async () => {
   const { pair, reader } = far();
   const seen = recorder();
