@@ -272,9 +272,14 @@ class IteratorSource implements ByteSource {
   }
 
   close(): void {
+    // What it throws, at once or later, has nobody left to tell.
+    this.#close().catch(() => {});
+  }
+
+  async #close(): Promise<void> {
     if (this.#iterable !== undefined && closeIterable(this.#iterable)) return;
-    // An iterator may come without return(); what it throws has nobody left to tell.
-    Promise.resolve(this.#iterator.return?.()).catch(() => {});
+    // An iterator may come without return().
+    await this.#iterator.return?.();
   }
 }
 

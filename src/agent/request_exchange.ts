@@ -241,8 +241,13 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
   onError(failure: Error): void {
     if (this.#isDone) return;
     // The pool tells all of its requests by one error; the facts are each request's own.
-    const error = failure instanceof AgentDestroyedError ? new AgentDestroyedError() : failure;
-    if (this.#body === undefined && this.#retries(error)) return;
+    let error = failure instanceof AgentDestroyedError ? new AgentDestroyedError() : failure;
+    try {
+      if (this.#body === undefined && this.#retries(error)) return;
+    } catch (thrown) {
+      // The caller's own fault is the caller's own error.
+      error = thrown as Error;
+    }
     const facts = this.#facts();
     this.#finish(error);
     tellFacts(error, facts);

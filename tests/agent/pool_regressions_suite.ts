@@ -325,6 +325,46 @@ test("close() resolves where a request that it has taken failed, was aborted or 
   assert.is(await outcome(clock, closed), "closed");
 });
 
+test("a retry() that throws fails its request, and the slot comes back", async () => {
+  const { agent, clock, network, serve } = fixture({ maxSockets: 1 });
+  const heal = network.fault({ host: "b" }, "ECONNREFUSED");
+  let count = 0;
+  serve("a", (peer) => count++ === 0 ? peer.reset() : void peer.send(ok()));
+  for (const url of ["http://a/", "http://b/"]) {
+    assert.is(await outcome(clock, agent.request(url, { retry: throwFault })), fault);
+  }
+  heal();
+  assert.equal(await outcome(clock, text(agent)), ["ok", false]);
+  agent.destroy();
+  await clock.settle();
+  assert.is(agent.totalSocketCount, 0);
+});
+
+test("a body whose return() throws costs neither the retry nor the slot", async () => {
+  const { agent, clock, network } = fixture({ maxSockets: 1 });
+  let count = 0;
+  network.listen({ host: "a" }, async (peer) => {
+    await peer.readUntil("\r\n\r\n");
+    if (count++ > 0) return void peer.send(ok());
+    peer.socket.pause();
+    clock.after(100, () => peer.reset());
+  });
+  const next = (): Promise<IteratorResult<Uint8Array>> =>
+    Promise.resolve({ done: false, value: new Uint8Array(1_000_000) });
+  const body = (): AsyncIterable<Uint8Array> => ({
+    [Symbol.asyncIterator]: () => ({ next, return: throwFault }),
+  });
+  const pending = agent.request("http://a/", { method: "PUT", body, retry: () => true });
+  await clock.settle();
+  await clock.advance(100);
+  const response = await outcome(clock, pending) as AgentResponse;
+  assert.is(response.status, 200, String(response));
+  assert.is(await outcome(clock, response.body.text()), "ok");
+  agent.destroy();
+  await clock.settle();
+  assert.is(agent.totalSocketCount, 0);
+});
+
 test("destroy() ends a request that waits for its retry: nothing more is sent", async () => {
   const { agent, clock, network } = fixture();
   network.fault({ host: "a" }, "ECONNREFUSED");
