@@ -16,6 +16,7 @@ const AGENT_ORDER = [
   "endpoint_table",
   "pool_stats",
   "deadline_queue",
+  "pooled_stream",
   "pooled_connection",
   "exchange_waiter",
   "foreign_request",

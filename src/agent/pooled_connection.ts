@@ -11,13 +11,22 @@
 
 import type { Duplex } from "node:stream";
 import { Connection, type ConnectionOwner, type SpentReason } from "./connection.ts";
-import { ArgumentTypeError, ConnectionClosedError, TimeoutError } from "./core/errors.ts";
+import { ConnectionClosedError, TimeoutError } from "./core/errors.ts";
 import type { KeepAliveVerdict } from "./core/keep_alive.ts";
 import type { Link } from "./core/linked_list.ts";
 import type { PoolCore, Slot, Ticket } from "./core/pool.ts";
 import type { KnownEndpoint } from "./endpoint_table.ts";
 import type { PoolStats } from "./pool_stats.ts";
-import { duplexOf, SocketStream } from "./socket_stream.ts";
+import {
+  asError,
+  aside,
+  discard,
+  errorReason,
+  ignore,
+  lent,
+  refusalOf,
+  shownStream,
+} from "./pooled_stream.ts";
 import type { Clock, Timer } from "../clock.ts";
 import type { Context } from "../runtime/context.ts";
 import { type AfterPoll, fromDuplex, openingEvent, streamOf } from "../runtime/mod.ts";
@@ -570,70 +579,4 @@ export class PooledConnection implements ConnectionOwner {
 /** A stream with a timer of inactivity. */
 interface IdleTimer {
   setTimeout(ms: number): unknown;
-}
-
-function refusalOf(error: unknown, stream: Duplex | undefined, isSecure: boolean): Error | undefined {
-  if (error !== undefined && error !== null) return error instanceof Error ? error : new Error(String(error));
-  if (stream === undefined || stream === null) {
-    return new ConnectionClosedError("createConnection() gave neither a stream nor an error");
-  }
-  if (!isSecure || (stream as { encrypted?: boolean }).encrypted === true) return undefined;
-  return new ArgumentTypeError(
-    "ERR_TLS_REQUIRED",
-    "Cannot send an https request over a stream that is not encrypted",
-  );
-}
-
-/** A stream that stands for a socket while its events go where they went before. */
-function shownStream(socket: Socket, clock: Clock): Duplex {
-  const { handler } = socket;
-  const stream = new SocketStream(socket, clock);
-  fromDuplex(stream, handler);
-  return stream;
-}
-
-/** The stream of a socket for its borrower: the one that users have seen, if any has. */
-function lent(socket: Socket, seen: Duplex | undefined, clock: Clock): Duplex | undefined {
-  if (seen instanceof SocketStream) {
-    seen.attach();
-    return seen;
-  }
-  try {
-    return duplexOf(socket, clock);
-  } catch {
-    // The peer has ended in this very moment, which is told next: nobody can use it any more.
-    return undefined;
-  }
-}
-
-/** A stream that nobody wants, whose errors nobody hears. */
-function discard(stream: Duplex | undefined): void {
-  stream?.on("error", ignore);
-  stream?.destroy();
-}
-
-function ignore(): void {}
-
-/**
- * Calls what is the user's; should it throw, that is thrown later: it is nobody's here, and the request and the slot at hand
- * must not be lost by it.
- */
-function aside<T>(call: () => T): T | undefined {
-  try {
-    return call();
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
-    return undefined;
-  }
-}
-
-function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
-}
-
-function errorReason(error: Error): string {
-  const { code } = error as { code?: unknown };
-  return typeof code === "string" ? code : error.name;
 }

@@ -1,0 +1,82 @@
+/**
+ * The streams of pooled connections: which of them can be used, shown and lent. Knows no pool.
+ *
+ * @module
+ */
+
+import type { Duplex } from "node:stream";
+import { ArgumentTypeError, ConnectionClosedError } from "./core/errors.ts";
+import { duplexOf, SocketStream } from "./socket_stream.ts";
+import type { Clock } from "../clock.ts";
+import { fromDuplex } from "../runtime/mod.ts";
+import type { Socket } from "../runtime/socket.ts";
+
+/** Why an answer of createConnection cannot be used; undefined: it can. */
+export function refusalOf(error: unknown, stream: Duplex | undefined, isSecure: boolean): Error | undefined {
+  if (error !== undefined && error !== null) return error instanceof Error ? error : new Error(String(error));
+  if (stream === undefined || stream === null) {
+    return new ConnectionClosedError("createConnection() gave neither a stream nor an error");
+  }
+  if (!isSecure || (stream as { encrypted?: boolean }).encrypted === true) return undefined;
+  return new ArgumentTypeError(
+    "ERR_TLS_REQUIRED",
+    "Cannot send an https request over a stream that is not encrypted",
+  );
+}
+
+/** A stream that stands for a socket while its events go where they went before. */
+export function shownStream(socket: Socket, clock: Clock): Duplex {
+  const { handler } = socket;
+  const stream = new SocketStream(socket, clock);
+  fromDuplex(stream, handler);
+  return stream;
+}
+
+/** The stream of a socket for its borrower: the one that users have seen, if any has. */
+export function lent(socket: Socket, seen: Duplex | undefined, clock: Clock): Duplex | undefined {
+  if (seen instanceof SocketStream) {
+    seen.attach();
+    return seen;
+  }
+  try {
+    return duplexOf(socket, clock);
+  } catch {
+    // The peer has ended in this very moment, which is told next: nobody can use it any more.
+    return undefined;
+  }
+}
+
+/** A stream that nobody wants, whose errors nobody hears. */
+export function discard(stream: Duplex | undefined): void {
+  stream?.on("error", ignore);
+  stream?.destroy();
+}
+
+/** A listener for errors that somebody else hears, or nobody needs to. */
+export function ignore(): void {}
+
+/**
+ * Calls what is the user's; should it throw, that is thrown later: it is nobody's here, and the request and the slot at hand
+ * must not be lost by it.
+ */
+export function aside<T>(call: () => T): T | undefined {
+  try {
+    return call();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+    return undefined;
+  }
+}
+
+/** What was thrown, as an Error. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
+
+/** A close's reason for the counts. */
+export function errorReason(error: Error): string {
+  const { code } = error as { code?: unknown };
+  return typeof code === "string" ? code : error.name;
+}
