@@ -112,13 +112,6 @@ for (const coding of ["unknown", "gzip, unknown", "gzip, gzip, gzip, gzip, gzip,
   });
 }
 
-const DETECTS_TRUNCATED = {
-  gzip: "detectsTruncatedGzip",
-  deflate: "detectsTruncatedDeflate",
-  br: "detectsTruncatedBrotli",
-  zstd: "detectsTruncatedZstd",
-} as const;
-
 for (const coding of ["gzip", "deflate", "br", "zstd"] as const) {
   const needs = { hasZstd: hasZstd || coding !== "zstd" };
   const compress = CODINGS[coding]!;
@@ -136,19 +129,18 @@ for (const coding of ["gzip", "deflate", "br", "zstd"] as const) {
     }
   });
 
-  test.needs(
-    { ...needs, [DETECTS_TRUNCATED[coding]]: seesTruncation[coding] },
-    `cut ${coding} fails the reader`,
-    async () => {
-      for (const bytes of [small, large]) {
-        const at = fixture();
-        serveCoded(at, coding, compress(bytes).subarray(0, -9));
-        const error = await decoded(at).catch((error) => error);
-        assert.is(error.code, "ERR_CONTENT_DECODING");
-        at.agent.destroy();
-      }
-    },
-  );
+  test.needs(needs, `cut ${coding} fails the reader, or is short where nothing tells`, async () => {
+    for (const bytes of [small, large]) {
+      const at = fixture();
+      serveCoded(at, coding, compress(bytes).subarray(0, -9));
+      const result: unknown = await decoded(at).catch((error) => error);
+      if (typeof result === "string") {
+        assert.not(seesTruncation[coding]);
+        assert.ok(result.length < bytes.length && new TextDecoder().decode(bytes).startsWith(result));
+      } else assert.is((result as { code?: string }).code, "ERR_CONTENT_DECODING");
+      at.agent.destroy();
+    }
+  });
 }
 
 test("a bomb is decoded as far as its reader goes, and the connection waits", async () => {
