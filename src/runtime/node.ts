@@ -225,7 +225,7 @@ function startTlsStream(
   read: "onread" | "readable" | Gate,
 ): tls.TLSSocket {
   const isSaidLater = connectsBeforeChecks && reach.socket === undefined;
-  const options = { ...reach, ...attempt.settings, ...(isSaidLater ? {} : attempt.hello) };
+  const options = { ...reach, ...attempt.settings, ...(isSaidLater ? { servername: "" } : attempt.hello) };
   let stream: tls.TLSSocket;
   try {
     stream = tls.connect(options as tls.ConnectionOptions);

@@ -23,9 +23,9 @@ export const contextForcesSni: boolean = hostOf() === "bun";
 
 /**
  * `tls.connect` looks at the name and the session when it has begun to connect: what throws then leaves a stream that nobody
- * has, whose error is nobody's either. They are set on the stream afterwards instead; the others want them before.
+ * has, whose error is nobody's either. They are set on the stream afterwards instead; Deno's wants them before.
  */
-export const connectsBeforeChecks: boolean = hostOf() === "node";
+export const connectsBeforeChecks: boolean = hostOf() !== "deno";
 
 type Host = "node" | "deno" | "bun";
 
