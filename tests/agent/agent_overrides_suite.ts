@@ -19,7 +19,7 @@ async function own(agent: Agent, port: number): Promise<[string, boolean]> {
 /** One request of the runtime's own node:http. */
 async function foreign(agent: Agent, port: number): Promise<[string, boolean]> {
   const { body, reused } = await send({ port, agent });
-  await pause(2);
+  await until(() => Object.keys(agent.sockets).length === 0);
   return [body, reused];
 }
 

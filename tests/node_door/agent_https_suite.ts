@@ -76,7 +76,7 @@ test("own and foreign requests share verified connections", async () => {
   const answers: Answer[] = [];
   for (const how of ["foreign", "own", "foreign", "own"]) {
     answers.push(how === "own" ? await own(agent, one.port) : await get({ port: one.port, agent }));
-    await pause(5);
+    await until(() => Object.keys(agent.sockets).length === 0);
   }
   assert.equal(answers.map(({ body, reused }) => [body, reused]), [
     ["secret", false],
@@ -115,7 +115,7 @@ test("requests that verify differently never share a connection", async () => {
   const agent = new HttpsAgent({ keepAlive: true });
   const ask = async (options: https.RequestOptions): Promise<unknown[]> => {
     const { body, reused, code } = await get({ port: one.port, agent, ...options });
-    await pause(5);
+    await until(() => Object.keys(agent.sockets).length === 0);
     return [body, reused, code !== undefined];
   };
   const lax = { rejectUnauthorized: false };
@@ -184,7 +184,7 @@ test("createConnection that returns a TLSSocket carries https, own and foreign",
     return tls.connect({ port, host: "localhost", ca, servername: "localhost" });
   };
   assert.is((await get({ port: one.port, agent })).body, "secret");
-  await pause(5);
+  await until(() => Object.keys(agent.sockets).length === 0);
   assert.equal(await own(agent, one.port), { body: "secret", code: undefined, reused: true });
   agent.destroy();
   await one.close();
