@@ -194,7 +194,7 @@ const { Deno } = genuine();
 
 /** Waits for a poll of the event loop: whatever had come for a socket before the call has been told before `fn` is called. */
 export const afterPoll: AfterPoll = Deno === undefined
-  ? createTurnPoll(nextTurn)
+  ? createTurnPoll(nextTurn, () => systemClock.now())
   : createDenoPoll(Deno as unknown as PollingDeno, systemClock);
 
 const wayOut = Deno === undefined ? undefined : denoWayOut(Deno);
