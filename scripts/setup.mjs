@@ -13,6 +13,11 @@ import { fileURLToPath } from "node:url";
 import process from "node:process";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
+const suffix = process.platform === "win32" ? ".exe" : "";
+
+/** The pinned Deno. */
+export const denoPath = `${root}node_modules/deno/deno${suffix}`;
+
 const stamp = `${root}node_modules/.holdfast_setup`;
 const wanted = createHash("sha256").update(readFileSync(`${root}package-lock.json`)).digest("hex");
 
@@ -56,7 +61,7 @@ if (!installed()) {
   const node = globalThis.Deno ? "node" : process.execPath;
   const programs = [
     [`${root}node_modules/bun/bin/bun.exe`, `${root}node_modules/bun/install.js`],
-    [`${root}node_modules/.bin/deno`, `${root}node_modules/deno/install.cjs`],
+    [denoPath, `${root}node_modules/deno/install.cjs`],
   ];
   for (const [program, installer] of programs) {
     if (works(program)) continue;
