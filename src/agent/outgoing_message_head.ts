@@ -9,9 +9,9 @@
  * @module
  */
 
-import { isFieldValue, isToken } from "./core/characters.ts";
+import { isFieldValue, isToken, trimOws } from "./core/characters.ts";
 import { invalidHeaderContent, invalidHeaderValue, invalidToken } from "./core/errors.ts";
-import { finalCoding, parseContentLength } from "./core/framing.ts";
+import { isSendableCoding, parseContentLength } from "./core/framing.ts";
 import { hasToken } from "./core/request_serializer.ts";
 import { trailersNotChunked } from "./outgoing_message_errors.ts";
 
@@ -202,7 +202,7 @@ class HeadLines {
         this.#transferEncoding = this.#transferEncoding === undefined
           ? value
           : `${this.#transferEncoding}, ${value}`;
-        this.isChunked = finalCoding(this.#transferEncoding) === "chunked";
+        this.isChunked = isSendableCoding(this.#transferEncoding);
         return true;
       default:
         return true;
@@ -210,7 +210,7 @@ class HeadLines {
   }
 
   #setLength(name: string, value: string): void {
-    const length = parseContentLength(value.trim());
+    const length = parseContentLength(trimOws(value));
     if (typeof length === "string") throw invalidHeaderValue(name, "it is not a number of bytes");
     if (this.contentLength !== undefined) {
       if (this.contentLength === length) return;

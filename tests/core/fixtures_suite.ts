@@ -1,5 +1,5 @@
 import * as assert from "uvu/assert";
-import { compare, LlhttpReader } from "../fuzz/codec_compare.ts";
+import { compare, compareKeepAlive, LlhttpReader } from "../fuzz/codec_compare.ts";
 import { suite } from "../harness/suite.ts";
 import { readFixtures } from "./fixtures.ts";
 import { parserLog } from "./parser_log.ts";
@@ -26,7 +26,11 @@ for (const { name, message, options, log, differs } of fixtures) {
   if (options.start !== undefined || name.startsWith("limits.md")) continue;
   test(`${name}: llhttp ${differs === undefined ? "agrees" : `differs: ${differs}`}`, () => {
     const finding = compare(reader, message, options, true);
-    if (differs === undefined) assert.is(finding, undefined);
+    if (differs !== undefined) return;
+    assert.is(finding, undefined);
+    if (log.split("\n").includes("complete")) {
+      assert.is(compareKeepAlive(reader, message, options), undefined, "keep-alive");
+    }
   });
 }
 

@@ -4,6 +4,7 @@ import {
   anticipatesBody,
   finalCoding,
   type FramingFields,
+  isSendableCoding,
   parseContentLength,
   requestFraming,
   responseFraming,
@@ -77,6 +78,56 @@ test("finalCoding() reads a list", () => {
     "chunkedx": "other",
   };
   for (const [list, coding] of Object.entries(cases)) assert.is(finalCoding(list), coding, list);
+});
+
+// What trim() takes for whitespace, and RFC 9110 section 5.6.3 does not.
+for (const space of ["\x0b", "\x0c", "\x85", "\xa0"]) {
+  test(`finalCoding() and isSendableCoding() do not trim ${JSON.stringify(space)}`, () => {
+    for (
+      const list of [
+        `chunked${space}`,
+        `${space}chunked`,
+        `gzip,${space}chunked`,
+        `chunked,${space}`,
+        `chunked${space};q=1`,
+      ]
+    ) {
+      assert.is(finalCoding(list), "other", JSON.stringify(list));
+      assert.not(isSendableCoding(list), JSON.stringify(list));
+    }
+    assert.is(finalCoding(`gzip${space}, chunked`), "chunked");
+    assert.not(isSendableCoding(`gzip${space}, chunked`));
+    assert.not(isSendableCoding(`${space}, chunked`));
+  });
+}
+
+test("isSendableCoding() takes lists of codings that end in chunked", () => {
+  for (
+    const list of [
+      "chunked",
+      " Chunked\t",
+      "gzip, chunked",
+      ", chunked ,",
+      "a;q=1 , chunked",
+      'a;b="c",chunked',
+    ]
+  ) {
+    assert.ok(isSendableCoding(list), list);
+  }
+  for (
+    const list of [
+      "",
+      ",",
+      "gzip",
+      "chunked, gzip",
+      "chunked;q=1",
+      "g zip, chunked",
+      ";q=1, chunked",
+      "é, chunked",
+    ]
+  ) {
+    assert.not(isSendableCoding(list), list);
+  }
 });
 
 test("requestFraming() never leaves a body without framing, nor frames it twice", () => {

@@ -66,6 +66,19 @@ for (const connection of ["keep-alive", "closed", "not close", "close;x", "Upgra
   });
 }
 
+// What trim() takes for whitespace, and RFC 9110 section 5.6.3 does not.
+for (const space of ["\x0b", "\x0c", "\x85", "\xa0"]) {
+  test(`does not trim ${JSON.stringify(space)} off Connection and Keep-Alive`, () => {
+    for (const around of [(word: string): string => word + space, (word: string): string => space + word]) {
+      assert.is(reasonOf({ httpVersionMinor: 0, connection: around("keep-alive") }), "http-1.0");
+      assert.is(reasonOf({ httpVersionMinor: 0, connection: `x,${around("keep-alive")}` }), "http-1.0");
+      assert.is(reasonOf({ connection: around("close") }), undefined);
+      assert.equal(parseKeepAlive(around("timeout=5")), { timeout: undefined, max: undefined });
+      assert.equal(parseKeepAlive(`timeout=5, ${around("max=3")}`), { timeout: 5, max: undefined });
+    }
+  });
+}
+
 test("closes after a body that ends with the connection, whatever is said", () => {
   assert.is(reasonOf({ connection: "keep-alive" }, { framing: { kind: "close" } }), "close-delimited");
 });

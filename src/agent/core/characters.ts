@@ -48,6 +48,22 @@ export function isFieldValue(text: string): boolean {
   return !NOT_FIELD_TEXT.test(text);
 }
 
+/**
+ * Without the whitespace around it, which is SP and HTAB alone (OWS, RFC 9110 section 5.6.3). JavaScript's trim() also
+ * takes off VT, FF and NBSP, which are somebody else's text: to llhttp "chunked" beside one of them is another coding.
+ */
+export function trimOws(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isOws(text.charCodeAt(start))) start++;
+  while (end > start && isOws(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+function isOws(code: number): boolean {
+  return code === 0x20 || code === 0x09;
+}
+
 /** True for a request target that may be sent: no space, no control, nothing above U+00FF. As lax as Node. */
 export function isRequestTarget(text: string): boolean {
   return text !== "" && !NOT_TARGET.test(text);

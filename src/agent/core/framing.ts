@@ -7,6 +7,7 @@
  * @module
  */
 
+import { isToken, trimOws } from "./characters.ts";
 import type { ProtocolErrorCode } from "./errors.ts";
 
 /** How the end of a received body is found. */
@@ -93,11 +94,22 @@ export function finalCoding(list: string): "chunked" | "other" | "fault" {
   if (list === "chunked") return "chunked";
   let last = "";
   for (const element of list.split(",")) {
-    const coding = element.trim().toLowerCase();
+    const coding = trimOws(element).toLowerCase();
     if (coding !== "") last = coding;
   }
   if (last === "chunked") return "chunked";
   return /^chunked[ \t]*;/.test(last) ? "fault" : "other";
+}
+
+/**
+ * True where a Transfer-Encoding list may be sent: it ends in "chunked", and each coding before has a token for a name
+ * (RFC 9110 section 10.1.4). A reader may overlook what is none, or read to the close; a sender does not let it choose.
+ */
+export function isSendableCoding(list: string): boolean {
+  return finalCoding(list) === "chunked" && list.split(",").every((element) => {
+    const coding = trimOws(element.split(";", 1)[0]!);
+    return coding === "" ? trimOws(element) === "" : isToken(coding);
+  });
 }
 
 /** How a request's body is sent. */

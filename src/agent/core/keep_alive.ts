@@ -6,6 +6,7 @@
  * @module
  */
 
+import { trimOws } from "./characters.ts";
 import type { BodyFraming } from "./framing.ts";
 import type { ResponseHead } from "./response_parser.ts";
 
@@ -99,7 +100,7 @@ const NOTHING_SAID: ConnectionTokens = { close: false, keepAlive: false };
 function connectionTokens(list: string): ConnectionTokens {
   const tokens = { close: false, keepAlive: false };
   for (const element of list.toLowerCase().split(",")) {
-    const token = element.trim();
+    const token = trimOws(element);
     if (token === "close") tokens.close = true;
     else if (token === "keep-alive") tokens.keepAlive = true;
   }

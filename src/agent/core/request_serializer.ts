@@ -8,7 +8,7 @@
  * @module
  */
 
-import { isFieldValue, isRequestTarget, isToken } from "./characters.ts";
+import { isFieldValue, isRequestTarget, isToken, trimOws } from "./characters.ts";
 import {
   ArgumentTypeError,
   contentLengthMismatch,
@@ -19,7 +19,7 @@ import {
   invalidToken,
   unescapedCharacters,
 } from "./errors.ts";
-import { finalCoding, parseContentLength, type RequestFraming, requestFraming } from "./framing.ts";
+import { isSendableCoding, parseContentLength, type RequestFraming, requestFraming } from "./framing.ts";
 import { encodeLatin1, encodeLatin1With } from "./latin1.ts";
 
 /** A header's value as callers give it: converted by `String()`, an array makes one line an element (cookie: one in all). */
@@ -179,7 +179,7 @@ class HeaderLines {
     eachHeader(headers, (name, value) => this.add(name, value));
     if (this.#transferEncoding === undefined) return;
     // RFC 9112 section 6.3 step 4: the body of such a request has no end that a server could find.
-    if (finalCoding(this.#transferEncoding) !== "chunked") {
+    if (!isSendableCoding(this.#transferEncoding)) {
       throw invalidHeaderValue("Transfer-Encoding", "the final coding is not chunked");
     }
     this.isChunked = true;
@@ -246,7 +246,7 @@ class HeaderLines {
   }
 
   #setContentLength(name: string, value: string): void {
-    const length = parseContentLength(value.trim());
+    const length = parseContentLength(trimOws(value));
     if (typeof length === "string") throw invalidHeaderValue(name, "it is not a number of bytes");
     if (this.contentLength !== undefined && this.contentLength !== length) {
       throw invalidHeaderValue(name, "there are two of it");
@@ -267,7 +267,7 @@ function text(name: string, value: unknown): string {
 export function hasToken(list: string, token: string): boolean {
   if (list.length === token.length) return list === token || list.toLowerCase() === token;
   return list.length > token.length &&
-    list.toLowerCase().split(",").some((element) => element.trim() === token);
+    list.toLowerCase().split(",").some((element) => trimOws(element) === token);
 }
 
 /**
