@@ -12,7 +12,7 @@
 import { isFieldValue, isToken, trimOws } from "./core/characters.ts";
 import { invalidHeaderContent, invalidHeaderValue, invalidToken } from "./core/errors.ts";
 import { isSendableCoding, parseContentLength } from "./core/framing.ts";
-import { hasToken } from "./core/request_serializer.ts";
+import { hasToken, headerText } from "./core/request_serializer.ts";
 import { trailersNotChunked } from "./outgoing_message_errors.ts";
 
 /** What is known of the message when its head is made. */
@@ -152,14 +152,14 @@ class HeadLines {
     const lowerName = name.toLowerCase();
     // RFC 6265 section 5.4: one Cookie line.
     if ((value.length > 1 && lowerName === "cookie") || this.#unique?.has(lowerName)) {
-      this.#addOne(name, value.map((each) => textOf(name, each)).join("; "));
+      this.#addOne(name, value.map((each) => headerText(name, each)).join("; "));
     } else {
       for (const each of value) this.#addOne(name, each);
     }
   }
 
   #addOne(name: string, given: unknown): void {
-    const value = textOf(name, given);
+    const value = headerText(name, given);
     if (!isFieldValue(value)) throw invalidHeaderContent(name);
     // The names that matter have 4, 6, 7, 10, 14 and 17 letters.
     switch (name.length) {
@@ -220,11 +220,4 @@ class HeadLines {
     this.#lengthLine = `${name}: ${value}\r\n`;
     this.#lengthAt = this.#text.length;
   }
-}
-
-// The one conversion of a value. A template literal, unlike String(), refuses symbols.
-function textOf(name: string, value: unknown): string {
-  if (typeof value === "string") return value;
-  if (value === undefined) throw invalidHeaderValue(name, "it is undefined");
-  return `${value as string}`;
 }

@@ -108,6 +108,12 @@ for (const [form, headers] of formsOf([["host", "a"], ["x", "y"], ["content-leng
   });
 }
 
+for (const [form, headers] of formsOf([["x", "y"], ["z", ["1", "2"]]]).entries()) {
+  test(`adds exactly one Host where the user gave none, form ${form}`, () => {
+    assert.equal(linesOf({ headers }), ["Host: h", "x: y", "z: 1", "z: 2"]);
+  });
+}
+
 test("reads a Headers, each set-cookie by itself", () => {
   const headers = new Headers([["A", "b"], ["Set-Cookie", "x"], ["Set-Cookie", "y"]]);
   assert.equal(linesOf({ headers }), ["Host: h", "a: b", "set-cookie: x", "set-cookie: y"]);
@@ -170,7 +176,12 @@ for (const value of ["a\rb", "a\nb", "a\r\nX: y", "\0", "\x01", "\x1f", "\x7f", 
 test("refuses undefined and symbols as values", () => {
   assert.is(codeOf(() => textOf({ headers: { a: undefined } })), "ERR_HTTP_INVALID_HEADER_VALUE");
   assert.is(codeOf(() => textOf({ headers: { a: [undefined] } })), "ERR_HTTP_INVALID_HEADER_VALUE");
-  assert.throws(() => textOf({ headers: { a: Symbol("s") } }), TypeError);
+  for (const name of ["a", "host", "cookie", "content-length"]) {
+    for (const value of [Symbol("s"), [Symbol("s")], ["a", Symbol("s")]]) {
+      assert.is(codeOf(() => textOf({ headers: { [name]: value } })), "ERR_HTTP_INVALID_HEADER_VALUE");
+    }
+  }
+  assert.is(codeOf(() => encodeLastChunk({ a: Symbol("s") })), "ERR_HTTP_INVALID_HEADER_VALUE");
 });
 
 test("sends numbers, booleans and null as text", () => {
@@ -190,6 +201,27 @@ test("converts a value once, and checks what it converted", () => {
   assert.is(calls, 1);
   const sly = { toString: (): string => "X\r\nInjected: y" };
   assert.is(codeOf(() => textOf({ headers: { a: sly } })), "ERR_INVALID_CHAR");
+});
+
+test("reads method, target and headers once: what was checked is what is sent", () => {
+  const readings: string[] = [];
+  const once = (name: string, first: unknown): PropertyDescriptor => ({
+    enumerable: true,
+    get: (): unknown =>
+      readings.includes(name) ? "X / HTTP/1.1\r\nInjected: y\r\n\r\nGET" : (readings.push(name), first),
+  });
+  const facts = Object.defineProperties({}, {
+    method: once("method", "GET"),
+    target: once("target", "/a"),
+    headers: { enumerable: true, value: Object.defineProperties({}, { a: once("a", "b") }) },
+  }) as RequestFacts;
+  assert.is(serializeRequest(facts).text, "GET /a HTTP/1.1\r\na: b\r\nConnection: keep-alive\r\n\r\n");
+  const sly = Object.defineProperties({}, {
+    method: { value: "GET" },
+    target: { value: "/" },
+    host: { get: (): string => "a\r\nInjected: y" },
+  }) as RequestFacts;
+  assert.is(codeOf(() => serializeRequest(sly)), "ERR_INVALID_CHAR");
 });
 
 test("never repeats a value in a message", () => {
@@ -275,6 +307,30 @@ for (const value of ["", "a", "-1", "+1", "1.0", "1e3", "0x1", "1,1", "900719925
       codeOf(() => textOf({ method: "POST", headers, body: "stream" })),
       "ERR_HTTP_INVALID_HEADER_VALUE",
     );
+  });
+}
+
+// What trim() takes for whitespace, and RFC 9110 section 5.6.3 does not; VT and FF are no field text to begin with.
+for (const space of ["\x85", "\xa0"]) {
+  test(`refuses ${JSON.stringify(space)} around a framing value, and sees no word in it elsewhere`, () => {
+    const around = (value: string): string[] => [`${value}${space}`, `${space}${value}`];
+    const codings = [...around("chunked"), ...around("gzip").map((coding) => `${coding}, chunked`)];
+    for (const [name, values] of [["transfer-encoding", codings], ["content-length", around("5")]] as const) {
+      for (const value of values) {
+        const facts: Partial<RequestFacts> = { method: "POST", headers: { [name]: value }, body: "stream" };
+        assert.is(codeOf(() => textOf(facts)), "ERR_HTTP_INVALID_HEADER_VALUE", JSON.stringify(value));
+        assert.is(
+          codeOf(() => textOf({ ...facts, strictContentLength: false })),
+          "ERR_HTTP_INVALID_HEADER_VALUE",
+        );
+      }
+    }
+    for (const connection of around("close")) {
+      assert.not(serializeRequest(factsOf({ headers: { connection: `x, ${connection}` } })).connectionClose);
+    }
+    for (const expect of around("100-continue")) {
+      assert.not(serializeRequest(factsOf({ body: 3, headers: { expect } })).expectContinue);
+    }
   });
 }
 

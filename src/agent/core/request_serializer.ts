@@ -75,6 +75,7 @@ export interface RequestHead {
 
 /** Decides the framing and renders the head; throws ArgumentTypeError with Node's codes. */
 export function serializeRequest(request: RequestFacts): RequestHead {
+  // Once: a second reading could have another answer, which nobody has checked.
   const { method, target } = request;
   if (typeof method !== "string" || !isToken(method)) throw invalidToken("Method", method);
   if (typeof target !== "string" || !isRequestTarget(target)) throw unescapedCharacters("Request path");
@@ -97,16 +98,17 @@ export function serializeRequest(request: RequestFacts): RequestHead {
       throw contentLengthMismatch(known, plan.contentLength);
     }
   }
-  return render(request, lines, plan.framing, plan.contentLength);
+  return render(`${method} ${target} HTTP/1.1\r\n`, request, lines, plan.framing, plan.contentLength);
 }
 
 function render(
-  request: RequestFacts,
+  requestLine: string,
+  request: Omit<RequestFacts, "method" | "target">,
   lines: HeaderLines,
   framing: RequestFraming,
   contentLength: number | undefined,
 ): RequestHead {
-  let text = `${request.method} ${request.target} HTTP/1.1\r\n`;
+  let text = requestLine;
   // RFC 9110 section 7.2: Host comes first.
   const host = lines.host ?? request.host;
   if (host !== undefined) text += line(lines.hostName, checked("Host", `${host}`));
@@ -190,13 +192,13 @@ class HeaderLines {
     if (!Array.isArray(value)) return this.#addOne(name, value);
     if (value.length > 1 && name.length === 6 && name.toLowerCase() === "cookie") {
       // RFC 6265 section 5.4: one Cookie line.
-      return this.#addOne(name, value.map((cookie) => text(name, cookie)).join("; "));
+      return this.#addOne(name, value.map((cookie) => headerText(name, cookie)).join("; "));
     }
     for (const element of value) this.#addOne(name, element);
   }
 
   #addOne(name: string, given: unknown): void {
-    const value = checked(name, text(name, given));
+    const value = checked(name, headerText(name, given));
     // The special names have 4, 6, 7, 10, 14 and 17 letters.
     switch (name.length) {
       case 4:
@@ -256,10 +258,11 @@ class HeaderLines {
   }
 }
 
-// The one conversion of a value. A template literal, unlike String(), refuses symbols.
-function text(name: string, value: unknown): string {
+/** The one conversion of a header's value. ERR_HTTP_INVALID_HEADER_VALUE for undefined and, where Node has no code, a symbol. */
+export function headerText(name: string, value: unknown): string {
   if (typeof value === "string") return value;
   if (value === undefined) throw invalidHeaderValue(name, "it is undefined");
+  if (typeof value === "symbol") throw invalidHeaderValue(name, "it is a symbol");
   return `${value as string}`;
 }
 
@@ -363,7 +366,7 @@ export function encodeLastChunk(trailers?: HeadersInput): Uint8Array {
       if (typeof name !== "string" || !isToken(name)) throw invalidToken("Trailer name", name);
       if (NOT_IN_TRAILERS.has(name.toLowerCase())) throw trailerFault(`Cannot send "${name}" as a trailer`);
       for (const one of Array.isArray(value) ? value : [value]) {
-        lines += line(name, checked(name, text(name, one)));
+        lines += line(name, checked(name, headerText(name, one)));
       }
     });
   }
