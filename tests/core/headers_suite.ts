@@ -122,6 +122,28 @@ test("shows no more than maxFields", () => {
   assert.is(block.get("C"), undefined);
 });
 
+/** What stands in for the text: it counts the strings cut out of it. */
+class CountingText {
+  cuts = 0;
+  slice(start: number, end: number): string {
+    this.cuts++;
+    return "A: b".slice(start, end);
+  }
+}
+
+test("cuts nothing out of its text before the first reading, and all of it once", () => {
+  const text = new CountingText();
+  const block = new HeaderBlock(text as unknown as string, [0, 1, 3, 4]);
+  assert.is(text.cuts, 0);
+  for (let i = 0; i < 3; i++) {
+    assert.equal(block.rawHeaders, ["A", "b"]);
+    assert.is(block.get("a"), "b");
+    assert.is(block.headers["a"], "b");
+    assert.is(block.count, 1);
+    assert.is(text.cuts, 2);
+  }
+});
+
 test("EMPTY is empty", () => {
   assert.equal(HeaderBlock.EMPTY.rawHeaders, []);
   assert.is(HeaderBlock.EMPTY.count, 0);

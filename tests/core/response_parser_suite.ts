@@ -53,6 +53,46 @@ test("reads exactly one response, then is idle", () => {
   assert.is(parser.parse(encodeLatin1("more"), new LogSink()), 0);
 });
 
+/** How many strings are cut out of others while `run` runs. */
+function countCuts(run: () => void): number {
+  const strings = String.prototype;
+  const names = ["slice", "substring", "substr"] as const;
+  const originals = names.map((name) => strings[name]);
+  let cuts = 0;
+  names.forEach((name, i) =>
+    strings[name] = function (this: string, ...args: [number]): string {
+      cuts++;
+      return originals[i]!.apply(this, args);
+    }
+  );
+  try {
+    run();
+  } finally {
+    names.forEach((name, i) => strings[name] = originals[i]!);
+  }
+  return cuts;
+}
+
+test("makes no strings of fields that nobody reads", () => {
+  const heads: ResponseHead[] = [];
+  const sink = {
+    onInformational(): void {},
+    onHead: (head: ResponseHead): void => void heads.push(head),
+    onBody: (): boolean => true,
+    onComplete(): void {},
+    onUpgrade(): void {},
+  };
+  const cutsOf = (fields: number): number => {
+    const bytes = encodeLatin1(`HTTP/1.1 200 OK\r\n${"X-A: b\r\n".repeat(fields)}Content-Length: 0\r\n\r\n`);
+    const parser = new ResponseParser();
+    parser.start("GET");
+    return countCuts(() => parser.parse(bytes, sink));
+  };
+  assert.is(cutsOf(40), cutsOf(1));
+  // So that a count that sees nothing shows.
+  assert.ok(countCuts(() => heads[0]!.headers.rawHeaders) >= 80);
+});
+
 test("start() refuses a parser in use", () => {
   const { parser } = parsed("HTTP/1.1 200 OK\r\n");
   assert.throws(() => parser.start("GET"), /in use.*"head"/);
