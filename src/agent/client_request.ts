@@ -152,6 +152,8 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     defaultPort: number | string | undefined,
   ): void {
     const { headers } = options;
+    // As in Node (20 and 26): an array is the head as it is, and neither Host nor Authorization is added to it, whatever
+    // `setHost` and `auth` say. RFC 9112 section 3.2 wants a Host, so the caller has to give one.
     if (Array.isArray(headers)) return this._makeHead(this.#startLine, pairsOf(headers));
     for (const [name, value] of headerEntries(headers ?? {})) this.setHeader(name as string, value as string);
     const setsHost = options.setHost === undefined
