@@ -37,8 +37,9 @@ import type { DispatchableRequest, Dispatcher, Endpoint, ExchangeControl } from 
 import { globalAgent } from "./global_agent.ts";
 import type { Timer } from "../clock.ts";
 import type { IncomingMessage } from "./incoming_message.ts";
-import { type MessageSink, OutgoingMessage } from "./outgoing_message.ts";
+import { OutgoingMessage } from "./outgoing_message.ts";
 import { connectionReset } from "./outgoing_message_errors.ts";
+import type { MessageSink } from "./outgoing_message_output.ts";
 import { viewOf } from "./socket_stream.ts";
 import { capture, type Context } from "../runtime/context.ts";
 import { emitWarning, nextTick } from "../runtime/mod.ts";
@@ -191,7 +192,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
   }
 
   /** CONNECT: bytes for the tunnel. */
-  protected override get _isTunnel(): boolean {
+  override get _isTunnel(): boolean {
     return this.method === "CONNECT";
   }
 

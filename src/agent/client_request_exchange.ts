@@ -21,7 +21,7 @@ import { keepAliveVerdict } from "./core/keep_alive.ts";
 import { ALL_LENIENT, type ParserLimits, type ResponseHead } from "./core/response_parser.ts";
 import type { Dispatched, Exchange, ExchangeControl } from "./exchange.ts";
 import { IncomingMessage, type ResponseSource } from "./incoming_message.ts";
-import type { MessageSink } from "./outgoing_message.ts";
+import type { MessageSink } from "./outgoing_message_output.ts";
 import { connectionReset } from "./outgoing_message_errors.ts";
 import { handOver } from "./socket_stream.ts";
 import { nextTurn } from "../clock.ts";

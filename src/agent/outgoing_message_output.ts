@@ -1,0 +1,311 @@
+/**
+ * The bytes of a message on their way out: from the pieces that wait to what the sink takes.
+ *
+ * Owns the sink, what cork() holds, what may have to go again, and when callbacks, 'drain' and 'finish' are due. Knows
+ * neither headers nor lengths: the head is a string that it puts before the first piece.
+ *
+ * Strategy: pieces wait as they were given, where Node's readers look for them (`outputData`); they are encoded, framed and
+ * joined in one place, when they go.
+ *
+ * @module
+ */
+
+import { Buffer } from "node:buffer";
+import { encodeLatin1, encodeLatin1With } from "./core/latin1.ts";
+import { CHUNK_END, chunkHead, encodeChunk, MAX_JOINED_BODY_BYTES } from "./core/request_serializer.ts";
+import { streamDestroyed } from "./outgoing_message_errors.ts";
+import { nextTick } from "../runtime/mod.ts";
+
+/** What carries a message's bytes away. */
+export interface MessageSink {
+  /** Bytes accepted and not yet taken by the system. When they fall to 0, `_onSinkDrain()` is to be called. */
+  readonly pendingBytes: number;
+  /** Takes all; `more`: another piece follows in this turn. */
+  write(chunk: Uint8Array, more: boolean): void;
+  /** The message is complete. */
+  end(): void;
+}
+
+/** Told once a piece has gone to the system, or could not. */
+export type WriteCallback = (error?: Error | null) => void;
+
+/** A piece of the body that waits. */
+export interface OutputEntry {
+  /** As it was given. */
+  data: string | Uint8Array;
+  /** Of a string; default "utf8". */
+  encoding: BufferEncoding | undefined;
+  /** The caller's. */
+  callback: WriteCallback | undefined;
+}
+
+/** What {@linkcode OutgoingOutput} asks of its message. */
+export interface OutputOwner {
+  /** Pieces that wait for a sink. */
+  outputData: OutputEntry[];
+  /** Their size. */
+  outputSize: number;
+  /** The head has gone to the sink. */
+  _headerSent: boolean;
+  /** The head, once made. */
+  readonly _header: string | null;
+  /** end() was called. */
+  readonly finished: boolean;
+  /** Nothing goes any more. */
+  readonly destroyed: boolean;
+  /** The body goes in chunks. */
+  readonly chunkedEncoding: boolean;
+  /** The last byte has been handed over. */
+  _finish(): void;
+  /** Emits 'drain', 'finish'. */
+  emit(event: string): boolean;
+}
+
+/** Longest body that is kept to be sent again: what a socket takes in one go, so that no upload is held in memory. */
+const MAX_REPLAYED_BYTES = 65_536;
+
+/** See the file's comment. */
+export class OutgoingOutput {
+  /** Lines of the fields behind a chunked body. */
+  trailers = "";
+  readonly #message: OutputOwner;
+  #sink: MessageSink | undefined;
+  #corked = 0;
+  /** Where in `outputData` what cork() holds begins. */
+  #corkedFrom = 0;
+  #needsDrain = false;
+  /** The head has been asked for: it may go. */
+  #isHeadWanted = false;
+  /** The last byte has gone to the sink. */
+  #isEndSent = false;
+  /** Of what is with the sink. */
+  #callbacks: WriteCallback[] = [];
+  #isSettleScheduled = false;
+  /** What has gone, as long as it may have to go again; undefined: it will not, or is too much. */
+  #sent: OutputEntry[] | undefined;
+  #isPrefinishEmitted = false;
+  #isFinishEmitted = false;
+
+  /** Of `message`, whose pieces it takes. */
+  constructor(message: OutputOwner) {
+    this.#message = message;
+  }
+
+  /** Bytes that the sink has and the system has not. */
+  get pendingBytes(): number {
+    return this.#sink?.pendingBytes ?? 0;
+  }
+
+  /** How often uncork() has to be called. */
+  get corked(): number {
+    return this.#corked;
+  }
+
+  /** 'drain' is to come. */
+  get needsDrain(): boolean {
+    return this.#needsDrain;
+  }
+
+  /** 'finish' was emitted. */
+  get isFinishEmitted(): boolean {
+    return this.#isFinishEmitted;
+  }
+
+  /** All that has gone is still here. */
+  get canRewind(): boolean {
+    return this.#sent !== undefined || !this.#message._headerSent;
+  }
+
+  /** The head may go, with or without a body. */
+  wantHead(): void {
+    this.#isHeadWanted = true;
+  }
+
+  /** A write() has returned false. */
+  wantDrain(): void {
+    this.#needsDrain = true;
+  }
+
+  /** Holds what is written until uncork(). */
+  cork(): void {
+    if (this.#corked++ === 0) this.#corkedFrom = this.#message.outputData.length;
+  }
+
+  /** Sends what cork() has held. */
+  uncork(): void {
+    if (this.#corked === 0 || --this.#corked > 0) return;
+    this.#joinCorked();
+    this.flush();
+  }
+
+  /** The message has ended: sends all, corked or not. */
+  end(): void {
+    if (this.#corked > 0) this.#joinCorked();
+    this.#corked = 0;
+    this.flush();
+  }
+
+  #joinCorked(): void {
+    const entries = this.#message.outputData.splice(this.#corkedFrom);
+    if (entries.length === 0) return;
+    const callbacks = entries.map(({ callback }) => callback).filter((callback) => callback !== undefined);
+    this.#message.outputData.push({
+      data: Buffer.concat(entries.map(bytesOf)),
+      encoding: undefined,
+      callback: callbacks.length === 0
+        ? undefined
+        : (error) => callbacks.forEach((callback) => callback(error)),
+    });
+  }
+
+  /** There is a connection: what waits goes, and what is written from now on goes at once. `keepsSent`: it may go again. */
+  attach(sink: MessageSink, keepsSent: boolean = false): void {
+    this.#sink = sink;
+    this.#sent = keepsSent ? [] : undefined;
+    this.flush();
+    this.#settleIfIdle();
+  }
+
+  /** What has gone will not have to go again. */
+  forgetSent(): void {
+    this.#sent = undefined;
+  }
+
+  /** The connection is gone and another one will come: what has gone waits again. */
+  rewind(): void {
+    this.#message.outputData.unshift(...this.#sent ?? []);
+    this.#message.outputSize = this.#message.outputData.reduce((sum, entry) => sum + sizeOf(entry), 0);
+    this.#sink = this.#sent = undefined;
+    this.#message._headerSent = this.#isEndSent = false;
+  }
+
+  /** The sink's bytes have all gone to the system. */
+  onSinkDrain(): void {
+    this.#settle();
+  }
+
+  /** What waits will not be sent: its callbacks are told ERR_STREAM_DESTROYED. */
+  drop(): void {
+    if (this.#message.outputData.length === 0 && this.#callbacks.length === 0) {
+      return void (this.#sink = undefined);
+    }
+    const callbacks = this.#callbacks.splice(0);
+    for (const { callback } of this.#message.outputData.splice(0)) {
+      if (callback !== undefined) callbacks.push(callback);
+    }
+    this.#message.outputSize = 0;
+    this.#sink = undefined;
+    if (callbacks.length === 0) return;
+    const error = streamDestroyed("write");
+    nextTick(() => callbacks.forEach((callback) => callback(error)));
+  }
+
+  /** Sends what may go. */
+  flush(): void {
+    const sink = this.#sink;
+    if (
+      sink === undefined || this.#message.destroyed || this.#isEndSent || !this.#isHeadWanted ||
+      this.#corked > 0
+    ) {
+      return;
+    }
+    const pieces = this.#takePieces();
+    pieces.forEach((piece, index) => sink.write(piece, index + 1 < pieces.length || !this.#message.finished));
+    if (this.#message.finished) {
+      this.#isEndSent = true;
+      sink.end();
+      if (!this.#isPrefinishEmitted) this.#message._finish();
+      this.#isPrefinishEmitted = true;
+    }
+    this.#settleIfIdle();
+  }
+
+  // What waits, framed and as few pieces as pays.
+  #takePieces(): Uint8Array[] {
+    let head = "";
+    if (!this.#message._headerSent && this.#message._header !== null) {
+      head = this.#message._header;
+      this.#message._headerSent = true;
+    }
+    const body = this.#takeBody();
+    if (body.length === 0) return head === "" ? [] : [encodeLatin1(head)];
+    if (head === "") return body;
+    const first = body[0]!;
+    if (first.length > MAX_JOINED_BODY_BYTES) return [encodeLatin1(head), ...body];
+    body[0] = encodeLatin1With(head, first);
+    return body;
+  }
+
+  #takeBody(): Uint8Array[] {
+    const entries = this.#message.outputData;
+    const isEnd = this.#message.finished && this.#message.chunkedEncoding;
+    if (entries.length === 0 && !isEnd) return [];
+    this.#message.outputData = [];
+    const chunks: Uint8Array[] = [];
+    for (const { data, encoding, callback } of entries) {
+      const bytes = bytesOf({ data, encoding });
+      if (bytes.length > 0) chunks.push(bytes);
+      if (callback !== undefined) this.#callbacks.push(callback);
+    }
+    const length = this.#message.outputSize;
+    this.#message.outputSize = 0;
+    if (this.#sent !== undefined) this.#keep(entries, length);
+    const isSmall = length <= MAX_JOINED_BODY_BYTES;
+    if (!this.#message.chunkedEncoding) {
+      return isSmall && chunks.length > 1 ? [Buffer.concat(chunks, length)] : chunks;
+    }
+    // Each write is a chunk, as it may be told apart at the other end.
+    const framed = chunks.flatMap(asChunk);
+    if (isEnd) framed.push(encodeLatin1(`0\r\n${this.trailers}\r\n`));
+    return isSmall && framed.length > 1 ? [Buffer.concat(framed)] : framed;
+  }
+
+  #keep(entries: readonly OutputEntry[], length: number): void {
+    const before = this.#sent!.reduce((sum, entry) => sum + sizeOf(entry), 0);
+    if (before + length > MAX_REPLAYED_BYTES) this.#sent = undefined;
+    else for (const { data, encoding } of entries) this.#sent!.push({ data, encoding, callback: undefined });
+  }
+
+  // Callbacks, 'drain' and 'finish' are due when nothing is pending; where nothing ever was, no drain will be told.
+  #settleIfIdle(): void {
+    if (this.#isSettleScheduled || this.#sink === undefined || this.#sink.pendingBytes > 0) return;
+    if (this.#callbacks.length === 0 && !this.#isEndSent && !this.#needsDrain) return;
+    this.#isSettleScheduled = true;
+    nextTick(() => {
+      this.#isSettleScheduled = false;
+      if (this.#sink?.pendingBytes === 0) this.#settle();
+    });
+  }
+
+  #settle(): void {
+    if (this.#callbacks.length > 0) {
+      for (const callback of this.#callbacks.splice(0)) callback(null);
+    }
+    if (this.#message.destroyed && !this.#message.finished) return;
+    if (this.#isEndSent) return this.#finish();
+    if (!this.#needsDrain || this.#message.finished || this.#message.outputSize > 0) return;
+    this.#needsDrain = false;
+    this.#message.emit("drain");
+  }
+
+  #finish(): void {
+    if (this.#isFinishEmitted) return;
+    this.#isFinishEmitted = true;
+    this.#message.emit("finish");
+  }
+}
+
+function bytesOf({ data, encoding }: Pick<OutputEntry, "data" | "encoding">): Uint8Array {
+  return typeof data === "string" ? Buffer.from(data, encoding) : data;
+}
+
+function sizeOf({ data, encoding }: OutputEntry): number {
+  return typeof data === "string" ? Buffer.byteLength(data, encoding) : data.length;
+}
+
+// What is long is not copied.
+function asChunk(data: Uint8Array): Uint8Array[] {
+  return data.length <= MAX_JOINED_BODY_BYTES
+    ? [encodeChunk(data)]
+    : [chunkHead(data.length), data, CHUNK_END];
+}
