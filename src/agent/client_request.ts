@@ -1,8 +1,9 @@
 /**
  * ClientRequest: Node's request (http document, "Class: http.ClientRequest") over anybody's agent.
  *
- * Owns the request's options and state, its end (destroy, abort, signal, timeouts) and the choice of the way: our agents
- * are handed an exchange, all others a request with onSocket(). What a connection tells is client_request_exchange.ts's.
+ * Owns the request's options and state, its end (destroy, abort, signal) and the choice of the way: our agents are handed
+ * an exchange, all others a request with onSocket(). What a connection tells is client_request_exchange.ts's, its time of
+ * inactivity client_request_timeout.ts's.
  *
  * @module
  */
@@ -20,7 +21,6 @@ import {
   hostLine,
   readArguments,
   readBoolean,
-  readDuration,
   readHost,
   readMaxHeaderSize,
   readMethod,
@@ -29,20 +29,20 @@ import {
   type RequestOptions,
   type RetryOption,
 } from "./client_request_options.ts";
+import { readTimeout, RequestTimeout, type StreamLike } from "./client_request_timeout.ts";
 import { AbortError } from "./core/errors.ts";
 import { anticipatesBody } from "./core/framing.ts";
 import { headerEntries } from "./core/request_serializer.ts";
 import { retryVerdict } from "./core/retry.ts";
 import type { DispatchableRequest, Dispatcher, Endpoint, ExchangeControl } from "./exchange.ts";
 import { globalAgent } from "./global_agent.ts";
-import type { Timer } from "../clock.ts";
 import type { IncomingMessage } from "./incoming_message.ts";
 import { OutgoingMessage } from "./outgoing_message.ts";
 import { connectionReset } from "./outgoing_message_errors.ts";
 import type { MessageSink } from "./outgoing_message_output.ts";
 import { viewOf } from "./socket_stream.ts";
 import { capture, type Context } from "../runtime/context.ts";
-import { emitWarning, nextTick } from "../runtime/mod.ts";
+import { nextTick } from "../runtime/mod.ts";
 
 const created = channel("http.client.request.created");
 const started = channel("http.client.request.start");
@@ -50,17 +50,6 @@ const failed = channel("http.client.request.error");
 
 /** A listener for 'response'. */
 export type ResponseListener = (response: IncomingMessage) => void;
-
-/** What a stream of a connection may have; a Duplex of a user's own may lack all of it. */
-interface StreamLike extends EventEmitter {
-  readonly connecting?: boolean;
-  readonly destroyed?: boolean;
-  destroy(error?: Error): void;
-  setTimeout?(ms: number): void;
-  setNoDelay?(on?: boolean): void;
-  setKeepAlive?(on?: boolean, initialDelay?: number): void;
-  _httpMessage?: unknown;
-}
 
 /** See the file's comment. */
 export class ClientRequest extends OutgoingMessage implements ExchangeOwner, DispatchableRequest {
@@ -103,11 +92,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
   #stream: unknown = null;
   #isDuplex = false;
   #signal: AbortSignal | undefined;
-  #timeoutMs: number | undefined;
-  #timedStream: StreamLike | undefined;
-  /** The option's, as long as nobody has seen the stream of a connection that is being made. */
-  #connectTimer: Timer | undefined;
-  #isTimeoutTold = false;
+  readonly #timeout: RequestTimeout = new RequestTimeout(this);
 
   /** As `request()`; see {@linkcode RequestOptions} for the errors. */
   constructor(
@@ -126,7 +111,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     this.protocol = given.protocol || defaultAgent.protocol || "http:";
     this.host = readHost(given);
     this.socketPath = given.socketPath;
-    if (given.timeout !== undefined) this.timeout = this.#duration(given.timeout, "timeout");
+    if (given.timeout !== undefined) this.timeout = readTimeout(given.timeout, "timeout");
     this.method = readMethod(given.method);
     this.maxHeaderSize = readMaxHeaderSize(given.maxHeaderSize);
     this.insecureHTTPParser = readBoolean(given.insecureHTTPParser, "options.insecureHTTPParser");
@@ -340,23 +325,16 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
   _onSocket(isReused: boolean): void {
     // On a borrowed stream the agent has said so, by its reuseSocket().
     if (!this.#isDuplex) this.reusedSocket = isReused;
-    this.#startTimeout();
+    this.#timeout.start(this.#dispatcher?.clock, this.#isDuplex);
     // The stream is made when somebody wants it.
     if (this.listenerCount("socket") > 0 || this.emit !== EventEmitter.prototype.emit) {
       this.emit("socket", this.socket);
     }
   }
 
-  #isOpen = false;
-
   /** The connection is open. */
   _onOpen(sink: MessageSink): void {
-    this.#isOpen = true;
-    this.#connectTimer?.cancel();
-    if (this.#timedStream === undefined && !this.#isDuplex) {
-      const byOption = this.timeout ?? this.agent?.options?.timeout;
-      if (this.#timeoutMs !== undefined || byOption) this.#startStreamTimeout(byOption);
-    }
+    this.#timeout.open(this.#isDuplex);
     const mayRetry = this.#retry !== false && this.reusedSocket && this.#dispatcher !== undefined;
     this._attachSink(sink, mayRetry);
   }
@@ -373,19 +351,19 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
 
   /** The response's head is here. */
   _onHead(): void {
-    this.#timedStream?.on("timeout", this.#onResponseTimeout);
+    this.#timeout.watchResponse();
   }
 
   /** The connection is about to be the user's. */
   _onHandOver(): void {
-    this.#stopTimeout();
+    this.#timeout.stop();
   }
 
   /** The response has been consumed. */
   _onEnd(): void {
     if (this._ended) return;
     this._ended = true;
-    this.#stopTimeout();
+    this.#timeout.stop();
     // The server has answered: the rest of an upload is not wanted.
     if (this.finished && !this._isFinishEmitted && !this.destroyed) {
       this.once("finish", () => this.#giveBack());
@@ -428,7 +406,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     if (this._closed) return;
     this.destroyed = true;
     this._closed = true;
-    this.#stopTimeout();
+    this.#timeout.stop();
     this.#signal?.removeEventListener("abort", this.#onSignal);
     this._dropOutput();
     this.emit("close");
@@ -450,7 +428,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     });
     if (!retry) return false;
     this._rewind();
-    this.#stopTimeout();
+    this.#timeout.stop();
     this.#dispatch(true);
     return true;
   }
@@ -460,29 +438,15 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
   /** Has 'timeout' emitted after so much inactivity of the connection, ms, from when it is open; 0: not any more. */
   override setTimeout(msecs: number, callback?: () => void): this {
     if (this._ended) return this;
-    const ms = this.#duration(msecs, "msecs");
+    const ms = readTimeout(msecs, "msecs");
     if (callback !== undefined) this.once("timeout", callback);
     this._listenTimeout(ms);
     return this;
   }
 
-  // As Node's timers: what is too long for one is cut, with a warning.
-  #duration(value: unknown, name: string): number {
-    const ms = readDuration(value, name);
-    if (ms < (value as number)) {
-      emitWarning(
-        `${value} does not fit into a 32-bit signed integer. Timer duration was truncated to ${ms}.`,
-        "TimeoutOverflowWarning",
-      );
-    }
-    return ms;
-  }
-
   /** As setTimeout(), of the response too. */
   _listenTimeout(ms: number): void {
-    this.#timeoutMs = ms;
-    // Before the connection is open its stream is not the adapter's own, unless somebody has asked for it.
-    if (this.#isOpen || this.#timedStream !== undefined) this.#armTimeout(this.socket as StreamLike, ms);
+    this.#timeout.set(ms);
   }
 
   /** setTimeout(0). */
@@ -490,62 +454,8 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     this.setTimeout(0, callback);
   }
 
-  #startTimeout(): void {
-    const byOption = this.timeout ?? this.agent?.options?.timeout;
-    if (this.#timeoutMs === undefined && !byOption) return;
-    if (this.#dispatcher !== undefined && !this.reusedSocket && this.listenerCount("socket") === 0) {
-      // A stream made before the connection is open is not the adapter's own.
-      if (byOption) {
-        this.#connectTimer = this.#dispatcher.clock.after(byOption, () => {
-          this.#isTimeoutTold = true;
-          this.#onTimeout();
-        });
-      }
-      return;
-    }
-    this.#startStreamTimeout(byOption);
-  }
-
-  #startStreamTimeout(byOption: number | undefined): void {
-    const stream = this.socket as StreamLike;
-    this.#watchTimeout(stream);
-    // An agent that gives streams has set it, as a socket's option.
-    if (!this.#isDuplex && byOption) stream.setTimeout?.(byOption);
-    if (this.#timeoutMs !== undefined) this.#armTimeout(stream, this.#timeoutMs);
-  }
-
-  #armTimeout(stream: StreamLike, ms: number): void {
-    this.#watchTimeout(stream);
-    if (stream.connecting === true) stream.once("connect", () => stream.setTimeout?.(ms));
-    else stream.setTimeout?.(ms);
-  }
-
-  #watchTimeout(stream: StreamLike): void {
-    if (this.#timedStream === stream) return;
-    this.#timedStream = stream;
-    this.timeoutCb = this.#onTimeout;
-    // Node tells it once.
-    if (!this.#isTimeoutTold) stream.once("timeout", this.#onTimeout);
-    if (this.res !== null) stream.on("timeout", this.#onResponseTimeout);
-  }
-
   /** Emits 'timeout'; a listener of the stream while somebody may wait for it. */
   timeoutCb: (() => void) | null = null;
-
-  readonly #onTimeout = (): void => void this.emit("timeout");
-
-  readonly #onResponseTimeout = (): void => void this.res?.emit("timeout");
-
-  #stopTimeout(): void {
-    this.#connectTimer?.cancel();
-    const stream = this.#timedStream;
-    if (stream === undefined) return;
-    this.#timedStream = undefined;
-    this.timeoutCb = null;
-    stream.off("timeout", this.#onTimeout);
-    stream.off("timeout", this.#onResponseTimeout);
-    if (this.shouldKeepAlive && !stream.destroyed) stream.setTimeout?.(0);
-  }
 
   /** TCP_NODELAY, now or when there is a connection. */
   setNoDelay(noDelay: boolean = true): void {
