@@ -40,6 +40,7 @@ const AGENT_ORDER = [
   "agent_report",
   "agent_hooks",
   "live_settings",
+  "agent_endpoints",
   "agent",
   "global_agent",
   "incoming_message",

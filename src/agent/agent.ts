@@ -1,6 +1,6 @@
 /**
  * The Agent: Node's `http.Agent` for everyone. Owns the public surface: Node's members, methods and events, and ours; the
- * work is `connection_pool.ts`'s and `request.ts`'s.
+ * work is `connection_pool.ts`'s and `request.ts`'s, and where a request goes `agent_endpoints.ts`'s.
  *
  * Strategy: every method of Node's is there, does what its documentation says, and may be replaced, on a subclass or on the
  * instance; `agent_hooks.ts` finds out who has. Members are plain and mutable where Node's are, and read when they are
@@ -13,40 +13,26 @@ import { EventEmitter } from "node:events";
 import type { ClientRequestArgs } from "node:http";
 import type { Duplex } from "node:stream";
 import { callDial, type DialAnswer, dialOptions, mergedOptions, WatchedOptions } from "./agent_dial.ts";
+import { AgentEndpoints } from "./agent_endpoints.ts";
 import { AgentHooks, isReplaced, noteDefaults } from "./agent_hooks.ts";
 import { type AgentStats, snapshotOf, statsOf } from "./agent_report.ts";
 import type { AgentRequest, AgentSocket, RequestsView, SocketsView } from "./agent_types.ts";
 import { makeView } from "./agent_views.ts";
 import { atOnce, ConnectionPool } from "./connection_pool.ts";
-import {
-  EndpointTable,
-  type KnownEndpoint,
-  type NodeOptions,
-  plainName,
-  secureName,
-} from "./endpoint_table.ts";
+import { type NodeOptions, plainName, secureName } from "./endpoint_table.ts";
 import type { DispatchableRequest } from "./exchange.ts";
 import { type AgentFetch, createFetch } from "./fetch.ts";
 import { ForeignRequest, type NodeRequest } from "./foreign_request.ts";
 import { LiveSettings } from "./live_settings.ts";
-import {
-  type AgentOptions,
-  authorizationOf,
-  readAgentOptions,
-  type RequestTarget,
-  unbracketed,
-} from "./options.ts";
+import { type AgentOptions, readAgentOptions, type RequestTarget } from "./options.ts";
 import type { PooledConnection, Waiter } from "./pooled_connection.ts";
 import { request } from "./request.ts";
-import { readInput, readPlace, type RequestInput } from "./request_input.ts";
+import type { RequestInput } from "./request_input.ts";
 import type { AgentResponse } from "./request_exchange.ts";
 import type { AgentRequestInit } from "./request_plan.ts";
 import { outside } from "../runtime/context.ts";
 import { afterPoll, connectStream, connectTlsStream, createConnect } from "../runtime/mod.ts";
 import { systemClock } from "../clock.ts";
-
-/** Origins whose endpoint is remembered for `agent.request()`; over it all are derived anew. */
-const MAX_ORIGINS = 1_024;
 
 /** What {@linkcode Agent} is made of. */
 export class AgentBase extends EventEmitter {
@@ -85,12 +71,8 @@ export class AgentBase extends EventEmitter {
   readonly #hooks: AgentHooks;
   readonly #pool: ConnectionPool;
   readonly #settings: LiveSettings;
-  readonly #endpoints = new EndpointTable();
+  readonly #endpoints: AgentEndpoints;
   #fetch: AgentFetch | undefined;
-  #options: WatchedOptions;
-  /** Origin to endpoint, for as long as the options stay as they are. */
-  readonly #origins = new Map<string, KnownEndpoint>();
-  #originsVersion = -1;
 
   /**
    * Opens nothing yet.
@@ -102,15 +84,15 @@ export class AgentBase extends EventEmitter {
     const settings = readAgentOptions(options, AgentBase.defaultMaxSockets);
     super({ captureRejections: options?.captureRejections === true });
     const { runtime, clock, ...shown } = options ?? {};
-    this.#options = new WatchedOptions({
+    const watched = new WatchedOptions({
       __proto__: null,
       ...shown,
       noDelay: shown.noDelay ?? true,
       path: null,
     });
-    this.#ownAccessor("options", () => this.#options.shown, (value) => {
-      this.#options = new WatchedOptions(value as Record<string, unknown>);
-      this.#originsVersion = -1;
+    this.#endpoints = new AgentEndpoints(this, watched);
+    this.#ownAccessor("options", () => this.#endpoints.options.shown, (value) => {
+      this.#endpoints.options = new WatchedOptions(value as Record<string, unknown>);
     });
     this.defaultPort = options?.defaultPort || 80;
     this.protocol = options?.protocol || "http:";
@@ -169,7 +151,7 @@ export class AgentBase extends EventEmitter {
   request(url: RequestInput, init?: AgentRequestInit): Promise<AgentResponse> {
     let target: RequestTarget;
     try {
-      target = this.#target(url, init);
+      target = this.#endpoints.target(url, init);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -205,7 +187,7 @@ export class AgentBase extends EventEmitter {
   ): void {
     const given = typeof options === "string" ? { host: options, port, localAddress } : options;
     const merged = mergedOptions(this, given, req);
-    const endpoint = this.#nodeEndpoint(merged);
+    const endpoint = this.#endpoints.ofNode(merged);
     const ours = req as unknown as Partial<DispatchableRequest>;
     if (ours._dispatchTo !== undefined) return ours._dispatchTo(this.#pool, endpoint);
     const foreign = new ForeignRequest(this.#pool, req as unknown as NodeRequest, endpoint, this.#settings);
@@ -223,7 +205,7 @@ export class AgentBase extends EventEmitter {
     options: ClientRequestArgs,
     callback: (error?: unknown, stream?: Duplex) => void,
   ): void {
-    const dialled = dialOptions(this, this.#nameOf(options as NodeOptions), options, req);
+    const dialled = dialOptions(this, this.getName(options), options, req);
     let isAnswered = false;
     const answer: DialAnswer = (error, stream) => {
       if (!isAnswered) {
@@ -327,7 +309,11 @@ export class AgentBase extends EventEmitter {
 
   /** Node's own listener of 'free', in Node's place: before all others. */
   readonly #onFree = (stream: Duplex, options?: object): void => {
-    this.#hooks.pool(this.#pool, stream, () => this.#nodeEndpoint(mergedOptions(this, options ?? {}, {})));
+    this.#hooks.pool(
+      this.#pool,
+      stream,
+      () => this.#endpoints.ofNode(mergedOptions(this, options ?? {}, {})),
+    );
   };
 
   readonly #onNewListener = (event: string | symbol): void => {
@@ -344,69 +330,6 @@ export class AgentBase extends EventEmitter {
     if (this.#hooks.connectionOf(stream) !== undefined) return;
     stream.on("error", () => {});
     stream.destroy();
-  }
-
-  #nameOf(options: NodeOptions): string {
-    return this.getName(options as ClientRequestArgs);
-  }
-
-  /** The endpoint of a request of node:http: with its own options, because a createConnection may read any of them. */
-  #nodeEndpoint(options: NodeOptions): KnownEndpoint {
-    const isSecure = this.protocol === "https:" || options["protocol"] === "https:";
-    const isReplacedName = isReplaced(this.getName);
-    const nameOf = (of: NodeOptions): string => this.#nameOf(of);
-    const { name, key, connect } = this.#endpoints.find(options, isSecure, nameOf, isReplacedName);
-    return { name, key, connect, options, isSecure };
-  }
-
-  #target(input: RequestInput, init: AgentRequestInit | undefined): RequestTarget {
-    const { url, path } = readInput(input);
-    const place = readPlace(init);
-    return {
-      endpoint: place === undefined
-        ? this.#endpoint(url)
-        : this.#urlEndpoint(url, isReplaced(this.getName), place),
-      host: url.host,
-      path,
-      authorization: authorizationOf(url),
-    };
-  }
-
-  #endpoint(url: URL): KnownEndpoint {
-    const { origin } = url;
-    const isReplacedName = isReplaced(this.getName);
-    if (this.#originsVersion === this.#options.version && !isReplacedName) {
-      const known = this.#origins.get(origin);
-      if (known !== undefined) return known;
-    } else {
-      this.#origins.clear();
-      this.#originsVersion = this.#options.version;
-    }
-    const endpoint = this.#urlEndpoint(url, isReplacedName);
-    if (this.#origins.size === MAX_ORIGINS) this.#origins.clear();
-    this.#origins.set(origin, endpoint);
-    return endpoint;
-  }
-
-  #urlEndpoint(url: URL, isReplacedName: boolean, place?: NodeOptions): KnownEndpoint {
-    const isSecure = url.protocol === "https:";
-    const host = unbracketed(url.hostname);
-    const port = url.port === "" ? (isSecure ? 443 : 80) : Number(url.port);
-    const options: NodeOptions = {
-      __proto__: null,
-      host,
-      port,
-      protocol: url.protocol,
-      ...this.#options.shown,
-      ...place,
-    };
-    if (this.keepAlive) {
-      Object.assign(options, { keepAlive: true, keepAliveInitialDelay: this.keepAliveMsecs });
-    }
-    const nameOf = isReplacedName
-      ? (of: NodeOptions): string => this.#nameOf(of)
-      : (of: NodeOptions): string => isSecure ? secureName(plainName(of), of) : plainName(of);
-    return this.#endpoints.find(options, isSecure, nameOf, isReplacedName);
   }
 }
 
