@@ -116,6 +116,8 @@ test("isSendableCoding() takes lists of codings that end in chunked", () => {
   }
   for (
     const list of [
+      "chunked, chunked",
+      "Chunked, gzip, chunked",
       "",
       ",",
       "gzip",

@@ -102,14 +102,19 @@ export function finalCoding(list: string): "chunked" | "other" | "fault" {
 }
 
 /**
- * True where a Transfer-Encoding list may be sent: it ends in "chunked", and each coding before has a token for a name
- * (RFC 9110 section 10.1.4). A reader may overlook what is none, or read to the close; a sender does not let it choose.
+ * True where a Transfer-Encoding list may be sent: it ends in "chunked", which stands there once (RFC 9112 section 6.1), and
+ * each coding before has a token for a name (RFC 9110 section 10.1.4). A reader may overlook what is none, or read to
+ * the close; a sender does not let it choose.
  */
 export function isSendableCoding(list: string): boolean {
-  return finalCoding(list) === "chunked" && list.split(",").every((element) => {
+  if (finalCoding(list) !== "chunked") return false;
+  let chunked = 0;
+  for (const element of list.split(",")) {
     const coding = trimOws(element.split(";", 1)[0]!);
-    return coding === "" ? trimOws(element) === "" : isToken(coding);
-  });
+    if (coding === "" ? trimOws(element) !== "" : !isToken(coding)) return false;
+    if (coding.toLowerCase() === "chunked") chunked++;
+  }
+  return chunked === 1;
 }
 
 /** How a request's body is sent. */
