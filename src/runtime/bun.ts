@@ -10,7 +10,7 @@
 import type { BunLike } from "./bun_like.ts";
 import { BunSocket, type StartTlsRules } from "./bun_socket.ts";
 import { refusedByBunTls } from "./bun_tls.ts";
-import { assertConnectOptions, assertTlsValues } from "./connect_options.ts";
+import { readConnectOptions, readStartTlsOptions } from "./connect_options.ts";
 import { unsupportedOptionError } from "./errors.ts";
 import {
   type Capabilities,
@@ -75,9 +75,10 @@ export function bunRefuses(options: ConnectOptions): string | undefined {
 }
 
 const startTlsRules: StartTlsRules = {
-  assertOptions: (options) => {
-    assertTlsValues(options);
+  read: (given) => {
+    const options = readStartTlsOptions(given);
     assertHonoured(unsupportedTlsOption(options, tlsOptions));
+    return options;
   },
   // What Bun verifies without a server name is the address that was dialled: the proxy's.
   assertValues: (options) => assertHonoured(refusedByBunTls(options, options.host, undefined)),
@@ -89,8 +90,8 @@ function assertHonoured(refused: string | undefined): void {
 
 /** Makes the adapter over the given namespace. */
 export function createBunConnect(bun: BunLike): Connect {
-  return (options, handler) => {
-    assertConnectOptions(options);
+  return (given, handler) => {
+    const options = readConnectOptions(given);
     assertHonoured(bunRefuses(options));
     const socket = new BunSocket(options, handler, startTlsRules);
     socket.connect(bun, ignoredHints(options, bunCapabilities));

@@ -46,8 +46,8 @@ const handlers: BunHandlersLike = {
 
 /** What `startTls` honours; both throw, ERR_UNSUPPORTED_OPTION or the code of a bad value. */
 export interface StartTlsRules {
-  /** Throws for an option that is never honoured. */
-  assertOptions(options: StartTlsOptions): void;
+  /** Throws for an option that is never honoured; returns the options with every member their own. */
+  read(options: StartTlsOptions): StartTlsOptions;
   /** Throws for a value that is not honoured. */
   assertValues(options: StartTlsOptions): void;
 }
@@ -393,8 +393,8 @@ export class BunSocket implements Socket {
     this.#native?.setKeepAlive(on, initialDelayMs);
   }
 
-  startTls(options: StartTlsOptions, handler: SocketHandler): Socket {
-    this.#startTlsRules.assertOptions(options);
+  startTls(given: StartTlsOptions, handler: SocketHandler): Socket {
+    const options = this.#startTlsRules.read(given);
     const native = this.#native;
     if (native === undefined || this.connecting) throw invalidState("start TLS on", "it is connecting");
     if (this.destroyed || this.#hasReadEnd || this.#isEnding) {

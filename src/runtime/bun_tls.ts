@@ -19,7 +19,7 @@ export function refusedByBunTls(
   host: string,
   dialled: string | undefined,
 ): string | undefined {
-  const name = options.servername || (options.host ?? host);
+  const name = options.servername || options.host || host;
   const sendsNone = options.servername === "" || isAddress(name);
   if (sendsNone && name !== dialled) return "tls.servername";
   if (Array.isArray(options.key) && options.key.some((key) => !isPem(key))) return "tls.key";
@@ -28,7 +28,7 @@ export function refusedByBunTls(
 
 /** Bun's form of options that {@linkcode refusedByBunTls} lets pass, for a peer that is `host` by default. */
 export function bunTls(options: TlsOptions, host: string): BunTlsLike {
-  const name = options.servername ?? options.host ?? host;
+  const name = options.servername ?? (options.host || host);
   // An address is no name for SNI (RFC 6066 section 3).
   // Said, because NODE_TLS_REJECT_UNAUTHORIZED would else be heard.
   const result: BunTlsLike = { serverName: isAddress(name) ? "" : name, rejectUnauthorized: true };

@@ -200,6 +200,18 @@ function destroyTests(add: AddTest): void {
 function resetTests(add: AddTest, harness: ConformanceHarness): void {
   const needs = { resets: harness.resets };
 
+  add("RST before the first byte is onClose with ECONNRESET, and nothing was received", async (s) => {
+    const server = await s.listen("plain", (peer) => {
+      peer.onDataHook = () => peer.raw.reset!();
+    });
+    const client = s.connect(server.options);
+    client.write("request");
+    await s.until(() => client.isClosed, "onClose");
+    await s.quiet();
+    equal(client.story, ["open", "close ECONNRESET"], "events");
+    equal([client.intake.length, client.error?.phase], [0, "open"], "bytes received, phase");
+  }, needs);
+
   add("RST on an idle socket is onClose with ECONNRESET, and no onEnd", async (s) => {
     const { client, peer } = await s.pair();
     await s.quiet();

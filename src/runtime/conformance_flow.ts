@@ -6,7 +6,7 @@
 
 import { systemClock } from "../clock.ts";
 import { bytes, check, equal, pattern, patternByte } from "./conformance_scenario.ts";
-import type { ConformanceHarness } from "./conformance_harness.ts";
+import type { ConformanceHarness, PeerKind } from "./conformance_harness.ts";
 import type { AddTest, Client, Peer, Scenario } from "./conformance_scenario.ts";
 
 const MIB = 1024 * 1024;
@@ -23,6 +23,91 @@ export function flowTests(add: AddTest, harness: ConformanceHarness): void {
   pauseTests(add);
   reentranceTests(add);
   optionalTests(add, harness);
+  throwTests(add, harness);
+}
+
+// What a handler throws is the process's, and the socket goes on.
+function throwTests(add: AddTest, harness: ConformanceHarness): void {
+  const flags = { uncaught: harness.uncaught !== undefined };
+  const isSecure = harness.kinds.has("tls") && harness.capabilities.tlsOptions.size > 0;
+  const kinds: readonly PeerKind[] = isSecure ? ["plain", "tls"] : ["plain"];
+  for (const kind of kinds) {
+    const prefix = kind === "tls" ? "TLS: " : "";
+
+    add(
+      `${prefix}a handler that throws at every event is told every event, and the process what it threw`,
+      async (s) => {
+        const thrown: string[] = [];
+        const stop = takeMessages(s, harness, thrown);
+        try {
+          const server = await s.listen(kind, (peer) => {
+            peer.send("first ");
+            peer.onDataHook = () => peer.send("second");
+          });
+          const fail = failing();
+          const client = s.connect(server.options, {
+            onOpen: fail("open"),
+            onData: fail("data"),
+            onDrain: fail("drain"),
+            onEnd: fail("end"),
+            onClose: fail("close"),
+          });
+          client.write("x");
+          await s.until(() => client.intake.text === "first second", "the bytes");
+          await s.until(() => client.log.includes("drain"), "onDrain");
+          server.peers[0]!.raw.end();
+          await s.until(() => client.isEnded, "onEnd");
+          client.end();
+          await s.until(() => client.isClosed, "onClose");
+          equal([client.story, client.error], [["open", "data", "end", "close"], undefined], "events, error");
+          await s.until(() => thrown.length >= 5, "what the handler threw");
+          equal([...thrown].sort(), ["close", "data", "drain", "end", "open"], "what the process was told");
+        } finally {
+          stop();
+        }
+      },
+      flags,
+    );
+
+    add(`${prefix}a handler that throws at the first bytes after a pause is given the others`, async (s) => {
+      const thrown: string[] = [];
+      const stop = takeMessages(s, harness, thrown);
+      try {
+        const { client, peer } = await s.pair(kind);
+        client.pause();
+        peer.send("first ");
+        await s.quiet();
+        peer.send("second");
+        await s.quiet();
+        client.hooks = { onData: failing()("data") };
+        client.resume();
+        await s.until(() => client.intake.text === "first second", "the bytes");
+        peer.send(" third");
+        await s.until(() => client.intake.text === "first second third", "later bytes");
+        await s.until(() => thrown.length > 0, "what the handler threw");
+        equal(thrown, ["data"], "what the process was told");
+      } finally {
+        stop();
+      }
+    }, flags);
+  }
+}
+
+function takeMessages(s: Scenario, harness: ConformanceHarness, messages: string[]): () => void {
+  return harness.uncaught!((error) => {
+    messages.push((error as Error).message);
+    s.notify();
+  });
+}
+
+// Makes functions that throw their own name, each the first time that it is called.
+function failing(): (name: string) => () => void {
+  const done = new Set<string>();
+  return (name) => () => {
+    if (done.has(name)) return;
+    done.add(name);
+    throw new Error(name);
+  };
 }
 
 function contentTests(add: AddTest): void {

@@ -109,6 +109,11 @@ export interface ConformanceHarness {
   readonly otherName?: string;
   /** How long a test waits for an event, ms; default 10,000. */
   readonly deadlineMs?: number;
+  /**
+   * Gives the process's uncaught exceptions to `take`, and to nobody else, until the function returned is called; undefined
+   * where that cannot be done.
+   */
+  uncaught?(take: (error: unknown) => void): () => void;
   /** Resolves when nothing is under way any more; default: 30 ms later. */
   quiet?(): Promise<void>;
 }

@@ -165,6 +165,8 @@ function failureTests(add: AddTest, harness: ConformanceHarness): void {
     equal([client.error?.phase, client.error?.syscall], ["lookup", "getaddrinfo"], "phase and syscall");
   }, { unknownName: harness.unknownName !== undefined });
 
+  if (harness.capabilities.options.has("lookup")) lookupTests(add);
+
   add("a port out of range is thrown by connect()", async (s) => {
     const server = await s.listen();
     for (const port of [-1, 65_536, 1.5, NaN]) {
@@ -173,6 +175,45 @@ function failureTests(add: AddTest, harness: ConformanceHarness): void {
       equal(error.code, "ERR_SOCKET_BAD_PORT", `code for port ${port}`);
     }
   }, { ports: harness.ports });
+}
+
+function lookupTests(add: AddTest): void {
+  // Each holds nothing that is an address.
+  const answers: readonly unknown[] = [5, ["127.0.0.1"], { address: "127.0.0.1" }, [null], [{}], "nobody"];
+  for (const autoSelectFamily of [true, false]) {
+    const how = autoSelectFamily ? "in a race" : "without a race";
+    add(
+      `a look-up that answers with no address is one onClose with ERR_INVALID_IP_ADDRESS, ${how}`,
+      async (s) => {
+        for (const answer of answers) {
+          const client = s.connect({
+            host: "a.example",
+            port: 1,
+            autoSelectFamily,
+            lookup: (_name, _options, done) => done(null, answer as string),
+          });
+          await s.until(() => client.isClosed, "onClose");
+          equal(client.log, ["close ERR_INVALID_IP_ADDRESS"], `events for ${JSON.stringify(answer)}`);
+          equal(client.error?.phase, "lookup", "phase");
+        }
+      },
+    );
+
+    add(`a look-up that throws is one onClose with its error, ${how}`, async (s) => {
+      const reason = Object.assign(new Error("no look-up today"), { code: "ERR_OWN_LOOKUP" });
+      const client = s.connect({
+        host: "a.example",
+        port: 1,
+        autoSelectFamily,
+        lookup: () => {
+          throw reason;
+        },
+      });
+      await s.until(() => client.isClosed, "onClose");
+      equal([client.log, client.error?.phase], [["close ERR_OWN_LOOKUP"], "lookup"], "events, phase");
+      expectReason(client, reason);
+    });
+  }
 }
 
 function abortTests(add: AddTest): void {
@@ -246,6 +287,17 @@ function storm(s: Scenario, options: ConnectOptions, index: number): Client {
 
 function optionTests(add: AddTest, harness: ConformanceHarness): void {
   const { capabilities } = harness;
+  const refused = Object.keys(tlsSamples).find((name) => !capabilities.tlsOptions.has(name as TlsOption));
+  if (capabilities.tlsOptions.size > 0) {
+    add("an inherited TLS option is looked at as an own one", async (s) => {
+      const server = await s.listen();
+      const code = (inherited: object): unknown =>
+        thrownBy(() => s.connect({ ...server.options, tls: Object.create(inherited) })).code;
+      equal(code({ ca: 5 }), "ERR_INVALID_ARG_TYPE", "code for what is no authority");
+      if (refused === undefined) return;
+      equal(code({ [refused]: tlsSamples[refused as TlsOption] }), "ERR_UNSUPPORTED_OPTION", "code");
+    });
+  }
   const samples: Record<BindingOption, ConnectOptions> = {
     path: { path: "/nowhere.sock" },
     family: { family: 4 },

@@ -126,6 +126,21 @@ export function startTlsTests(add: AddTest, harness: ConformanceHarness): void {
     await s.until(() => client.intake.text === "still plain", "the bytes");
   }, { startTls: harness.capabilities.startTls });
 
+  add("startTls() without a host to verify throws, and the socket stays usable", async (s) => {
+    const server = await s.listen("plain");
+    const client = s.connect(server.options);
+    await s.until(() => client.isOpen && server.peers.length === 1, "the connection to open");
+    client.pause();
+    for (const host of [undefined, null, ""]) {
+      const options = { host } as never;
+      const start = (): void => void s.adopt({}, (handler) => client.socket.startTls!(options, handler));
+      equal(thrownCode(start), "ERR_INVALID_ARG_VALUE", `code for host ${JSON.stringify(host)}`);
+    }
+    client.resume();
+    server.peers[0]!.send("still plain");
+    await s.until(() => client.intake.text === "still plain", "the bytes");
+  }, { startTls: harness.capabilities.startTls });
+
   add("destroy() during startTls() is one onClose", async (s) => {
     const server = await s.listen("tunnel");
     let inner!: Client;

@@ -218,6 +218,52 @@ function refusalTests(add: AddTest, harness: ConformanceHarness): void {
     expectNoByte(server.peers);
   }, needs(harness, ["tls"], ["checkServerIdentity"]));
 
+  add("TLS: a checkServerIdentity that throws refuses the peer with what it throws", async (s) => {
+    const server = await s.listen("tls", (peer) => peer.send("a greeting"));
+    const reason = Object.assign(new Error("no pins loaded"), { code: "ERR_OWN_PIN" });
+    const client = s.connect(withTls(server.options, {
+      checkServerIdentity: () => {
+        throw reason;
+      },
+    }));
+    client.write("a secret");
+    await s.until(() => client.isClosed, "onClose");
+    await s.quiet();
+    equal([client.log, client.error?.phase], [["close ERR_OWN_PIN"], "tls"], "events, phase");
+    expectReason(client, reason);
+    expectNoByte(server.peers);
+  }, needs(harness, ["tls"], ["checkServerIdentity"]));
+
+  add("TLS: a resumed session that is let through tells what its first one told", async (s) => {
+    const server = await s.listen("tlsWrongHost", (peer) => peer.send("x"));
+    for (let round = 0; round < 3; round++) {
+      const client = s.connect(withTls(server.options, { rejectUnauthorized: false }));
+      await s.until(() => client.intake.length === 1, "the greeting");
+      const tls = client.socket.info?.tls;
+      const told = [tls?.authorized, tls?.authorizationError];
+      equal(told, [false, "ERR_TLS_CERT_ALTNAME_INVALID"], "authorized, authorizationError");
+      client.destroy();
+      await s.until(() => client.isClosed, "onClose");
+    }
+  }, needs(harness, ["tlsWrongHost"], ["rejectUnauthorized"]));
+
+  add("TLS: an empty list of authorities trusts nobody", async (s) => {
+    const server = await s.listen("tls");
+    let code: unknown;
+    try {
+      s.connect(withTls(server.options, { ca: [] }));
+    } catch (error) {
+      code = (error as { code?: unknown }).code;
+    }
+    equal(code, "ERR_INVALID_ARG_VALUE", "code of what connect() throws");
+  }, needs(harness, ["tls"], ["ca"]));
+
+  add("TLS: inherited options are as good as own ones", async (s) => {
+    const server = await s.listen("tls");
+    const client = s.connect({ ...server.options, tls: Object.create(server.options.tls!) });
+    await s.until(() => client.isOpen, "onOpen");
+  }, needs(harness, ["tls"]));
+
   add("TLS: checkServerIdentity may accept another name, and nothing else", async (s) => {
     const accept = { checkServerIdentity: () => undefined };
     const wrongHost = await s.listen("tlsWrongHost");

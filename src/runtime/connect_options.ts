@@ -13,7 +13,7 @@
  */
 
 import { argumentError, checkPort } from "./errors.ts";
-import type { ConnectOptions, TlsOptions } from "./socket.ts";
+import type { ConnectOptions, LookupAddress, StartTlsOptions, TlsOptions } from "./socket.ts";
 
 /** Throws what is wrong with the value of the option `name`. */
 type Check = (value: unknown, name: string) => void;
@@ -41,8 +41,17 @@ const isProtocols = typed(
 );
 
 const connectChecks: Readonly<Record<Exclude<keyof ConnectOptions, "port" | "tls">, Check>> = {
-  host: isString,
-  path: isString,
+  host: (value, name) => {
+    isString(value, name);
+    if ((value as string).includes("\0")) throw invalidValue(name, "must not contain a null byte", value);
+  },
+  path: (value, name) => {
+    isString(value, name);
+    // One in front is Linux's abstract namespace; behind one, what a runtime makes of a path is another path.
+    if ((value as string).indexOf("\0", 1) !== -1) {
+      throw invalidValue(name, "must not contain a null byte", value);
+    }
+  },
   family: (value, name) => {
     if (value !== 0 && value !== 4 && value !== 6) throw invalidValue(name, "must be one of: 0, 4, 6", value);
   },
@@ -66,7 +75,12 @@ const connectChecks: Readonly<Record<Exclude<keyof ConnectOptions, "port" | "tls
 
 const tlsChecks: Readonly<Record<keyof TlsOptions, Check>> = {
   host: isString,
-  ca: isPem,
+  ca: (value, name) => {
+    isPem(value, name);
+    // Nobody is trusted by it in Node and everybody in Bun, where no authority given is the runtime's own.
+    const isEmpty = Array.isArray(value) && value.every((one: { length?: number }) => one.length === 0);
+    if (isEmpty) throw invalidValue(name, "must hold an authority", value);
+  },
   cert: isPem,
   key: isKey,
   passphrase: isString,
@@ -106,18 +120,54 @@ const tlsChecks: Readonly<Record<keyof TlsOptions, Check>> = {
 /**
  * Throws TypeError or RangeError with Node's code (ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
  * ERR_SOCKET_BAD_PORT, ERR_INVALID_IP_ADDRESS, ERR_TLS_INVALID_PROTOCOL_VERSION, ERR_TLS_INVALID_CONTEXT) for the first
- * option that cannot be used whatever the adapter.
+ * option that cannot be used whatever the adapter. Returns the options as an adapter is to read them: an inherited member
+ * is as good as an own one, and a copy has them all.
  */
-export function assertConnectOptions(options: ConnectOptions): void {
-  checkPort(options.port ?? undefined, (options.path ?? undefined) === undefined);
-  assertEach(options, connectChecks);
-  if (options.tls !== undefined) assertTlsValues(options.tls);
+export function readConnectOptions(options: ConnectOptions): ConnectOptions {
+  const own = owned(options);
+  checkPort(own.port ?? undefined, (own.path ?? undefined) === undefined);
+  assertEach(own, connectChecks);
+  if (own.tls === undefined) return own;
+  const tls = readTlsOptions(own.tls);
+  return tls === own.tls ? own : { ...own, tls };
 }
 
-/** The same for the options of TLS alone, as `startTls` takes them. */
-export function assertTlsValues(options: TlsOptions): void {
+/** The same for the options of `startTls`, where without a host nobody would know whom to verify. */
+export function readStartTlsOptions(options: StartTlsOptions): StartTlsOptions {
+  const own = readTlsOptions(options);
+  if (!own.host) throw invalidValue("host", "must name the peer", own.host);
+  return own as StartTlsOptions;
+}
+
+/** The same for the options of TLS alone. */
+export function readTlsOptions(options: TlsOptions): TlsOptions {
   if (typeof options !== "object" || options === null) throw invalidType("tls", "of type object", options);
-  assertEach(options, tlsChecks);
+  const own = owned(options);
+  assertEach(own, tlsChecks);
+  return own;
+}
+
+// Everything behind this reads own members alone, as a spread does: an inherited `ca` would be lost without a word.
+function owned<Options extends object>(options: Options): Options {
+  const prototype: unknown = Object.getPrototypeOf(options);
+  if (prototype === Object.prototype || prototype === null) return options;
+  const copy: Record<string, unknown> = {};
+  for (const name in options) if (options[name] !== undefined) copy[name] = options[name];
+  return copy as Options;
+}
+
+/**
+ * The addresses in a `lookup`'s answer, one or many, each with the family that it is of; throws TypeError
+ * ERR_INVALID_IP_ADDRESS for an answer that holds something else alone.
+ */
+export function lookupAddresses(found: unknown): LookupAddress[] {
+  const all: readonly unknown[] = Array.isArray(found) ? found : [{ address: found }];
+  const addresses = all.map((each) => (each as { address?: unknown } | null | undefined)?.address)
+    .filter((address): address is string => typeof address === "string" && isAddress(address));
+  if (addresses.length > 0 || all.length === 0) {
+    return addresses.map((address) => ({ address, family: address.includes(":") ? 6 : 4 }));
+  }
+  throw argumentError("ERR_INVALID_IP_ADDRESS", "Invalid IP address: the look-up has answered with none");
 }
 
 function assertEach(options: object, checks: Readonly<Record<string, Check>>): void {

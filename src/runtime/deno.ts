@@ -9,7 +9,7 @@
 
 import type { DenoLike } from "./deno_like.ts";
 import { DenoSocket, type StartTlsRules } from "./deno_socket.ts";
-import { assertConnectOptions, assertTlsValues } from "./connect_options.ts";
+import { readConnectOptions, readStartTlsOptions } from "./connect_options.ts";
 import { unsupportedOptionError } from "./errors.ts";
 import {
   type Capabilities,
@@ -79,9 +79,10 @@ function refusedName(options: TlsOptions): string | undefined {
 }
 
 const startTlsRules: StartTlsRules = {
-  assertOptions: (options) => {
-    assertTlsValues(options);
+  read: (given) => {
+    const options = readStartTlsOptions(given);
     assertHonoured(unsupportedTlsOption(options, tlsOptions));
+    return options;
   },
   assertValues: (options) => assertHonoured(refusedName(options)),
 };
@@ -92,8 +93,8 @@ function assertHonoured(refused: string | undefined): void {
 
 /** Makes the adapter over the given namespace. */
 export function createDenoConnect(deno: DenoLike): Connect {
-  return (options, handler) => {
-    assertConnectOptions(options);
+  return (given, handler) => {
+    const options = readConnectOptions(given);
     assertHonoured(denoRefuses(options));
     const socket = new DenoSocket(deno, options, handler, startTlsRules);
     socket.connect(ignoredHints(options, denoCapabilities));

@@ -35,8 +35,8 @@ import type {
 const HIGH_WATER_BYTES = 65536;
 /** What `startTls` honours; both throw, ERR_UNSUPPORTED_OPTION or the code of a bad value. */
 export interface StartTlsRules {
-  /** Throws for an option that is never honoured. */
-  assertOptions(options: StartTlsOptions): void;
+  /** Throws for an option that is never honoured; returns the options with every member their own. */
+  read(options: StartTlsOptions): StartTlsOptions;
   /** Throws for a value that is not honoured. */
   assertValues(options: StartTlsOptions): void;
 }
@@ -139,7 +139,7 @@ export class DenoSocket implements Socket {
     this.#isTls = true;
     const secured = await this.#deno.startTls(conn as never, {
       // Verified, and sent as SNI unless it is an address.
-      hostname: tls.servername ?? tls.host ?? host,
+      hostname: tls.servername || tls.host || host,
       ...(tls.ALPNProtocols === undefined ? {} : { alpnProtocols: [...tls.ALPNProtocols] }),
     });
     if (!this.#adopt(secured)) return null;
@@ -429,8 +429,8 @@ export class DenoSocket implements Socket {
     return this.#isShut || this.connecting ? undefined : this.#conn as Partial<DenoTcpConnLike> | undefined;
   }
 
-  startTls(options: StartTlsOptions, handler: SocketHandler): Socket {
-    this.#startTlsRules.assertOptions(options);
+  startTls(given: StartTlsOptions, handler: SocketHandler): Socket {
+    const options = this.#startTlsRules.read(given);
     const conn = this.#conn;
     if (conn === undefined || this.connecting) throw invalidState("start TLS on", "it is connecting");
     if (this.destroyed || this.#hasReadEnd || this.#isEnding) {

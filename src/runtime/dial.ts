@@ -13,8 +13,8 @@
  */
 
 import { type Clock, systemClock, type Timer } from "../clock.ts";
-import { assertConnectOptions } from "./connect_options.ts";
-import { fromNodeError, invalidState, SocketError, unsupportedOptionError } from "./errors.ts";
+import { lookupAddresses, readConnectOptions, readStartTlsOptions } from "./connect_options.ts";
+import { fromNodeError, invalidState, SocketError, throwLater, unsupportedOptionError } from "./errors.ts";
 import {
   type Capabilities,
   type Connect,
@@ -65,8 +65,8 @@ const HIGH_WATER_BYTES = 65536;
  * is an AggregateError with the error of each attempt, in the order of the addresses, a message and the same code.
  */
 export function createDialer(settings: DialerSettings): Connect {
-  return (options, handler) => {
-    assertConnectOptions(options);
+  return (given, handler) => {
+    const options = readConnectOptions(given);
     if (!isRace(options)) return settings.connect(options, handler);
     const { family: _family, lookup: _lookup, hints: _hints, ...rest } = options;
     const refused = unsupportedOption(rest, settings.capabilities);
@@ -165,13 +165,12 @@ class DialSocket implements Socket {
     let isAnswered = false;
     const answer = (
       error: unknown,
-      found?: string | readonly LookupAddress[],
-      foundFamily?: number,
+      found?: unknown,
     ): void => {
       if (isAnswered) return;
       isAnswered = true;
       // A look-up may answer inside the call to it, which is inside the call to connect.
-      queueMicrotask(() => this.#found(error, found, foundFamily));
+      queueMicrotask(() => this.#found(error, found));
     };
     try {
       lookup(host, { all: true, family, ...(hints === undefined ? {} : { hints }) }, answer);
@@ -182,17 +181,19 @@ class DialSocket implements Socket {
 
   #found(
     error: unknown,
-    found: string | readonly LookupAddress[] | undefined,
-    foundFamily: number | undefined,
+    found: unknown,
   ): void {
     if (this.#isDestroyed) return;
     const { host = "localhost" } = this.#options;
     if (error) return this.#close(fromNodeError(error, { phase: "lookup", address: host }));
     const { family = 0 } = this.#options;
-    const all = typeof found === "string"
-      ? [{ address: found, family: foundFamily ?? (found.includes(":") ? 6 : 4) }]
-      : found ?? [];
-    const usable = all.filter((each) => isAddress(each.address) && (family === 0 || each.family === family));
+    let valid: LookupAddress[];
+    try {
+      valid = lookupAddresses(found ?? []);
+    } catch (refusal) {
+      return this.#close(fromNodeError(refusal, { phase: "lookup", address: host }));
+    }
+    const usable = valid.filter((each) => family === 0 || each.family === family);
     if (usable.length === 0) return this.#close(notFound(host));
     this.#addresses = interleave(usable);
     this.#startNext();
@@ -229,7 +230,7 @@ class DialSocket implements Socket {
       autoSelectFamily: undefined,
       autoSelectFamilyAttemptTimeoutMs: undefined,
       // What is verified is the name.
-      tls: tls === undefined || this.#upgrades() ? undefined : { ...tls, host: tls.host ?? host },
+      tls: tls === undefined || this.#upgrades() ? undefined : { ...tls, host: tls.host || host },
     };
   }
 
@@ -264,7 +265,7 @@ class DialSocket implements Socket {
     const { host = "localhost", port, tls } = this.#options;
     if (tls !== undefined && this.#upgrades()) {
       try {
-        this.#adopt(socket.startTls!({ ...tls, host: tls.host ?? host, port }, this.#handler));
+        this.#adopt(socket.startTls!({ ...tls, host: tls.host || host, port }, this.#handler));
       } catch (error) {
         socket.destroy();
         this.#close(fromNodeError(error, { phase: "tls", address: host, port }));
@@ -274,7 +275,11 @@ class DialSocket implements Socket {
     socket.handler = this.#handler;
     const hadEarly = this.#earlyBytes > 0;
     this.#adopt(socket);
-    this.#handler.onOpen();
+    try {
+      this.#handler.onOpen();
+    } catch (error) {
+      throwLater(error);
+    }
     // The adapter tells what it still had to send after write(); what it took at once is ours to tell.
     if (hadEarly && !socket.destroyed && socket.pendingBytes === 0) this.#handler.onDrain();
   }
@@ -419,7 +424,7 @@ class DialSocket implements Socket {
 
   startTls(options: StartTlsOptions, handler: SocketHandler): Socket {
     const { startTlsOptions, adapter } = this.#settings.capabilities;
-    const refused = unsupportedTlsOption(options, startTlsOptions);
+    const refused = unsupportedTlsOption(readStartTlsOptions(options), startTlsOptions);
     if (refused !== undefined) throw unsupportedOptionError(refused, adapter);
     if (this.inner?.startTls === undefined) throw invalidState("start TLS on", "it is connecting");
     return this.inner.startTls(options, handler);

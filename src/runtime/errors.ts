@@ -167,7 +167,7 @@ const denoNames: ReadonlyMap<string, string> = new Map([
 const denoLookups: readonly (readonly [RegExp, string])[] = [
   [/Temporary failure in name resolution|\(os error 11002\)/, "EAI_AGAIN"],
   [
-    /failed to lookup address|Name or service not known|nodename nor servname|No such host is known/,
+    /^invalid (empty )?host|failed to lookup address|Name or service not known|nodename nor servname|No such host is known/,
     "ENOTFOUND",
   ],
 ];

@@ -30,6 +30,15 @@ export interface Verdict {
   readonly cause?: unknown;
 }
 
+// Thrown or returned: the peer is refused.
+function refusalOf(check: () => Error | undefined): (Error & { code?: unknown }) | undefined {
+  try {
+    return check();
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
 /** Judges a certificate in OpenSSL's order: the chain, the dates, and at last, by Node, the name. */
 export function verify(
   certificate: MemoryCertificate,
@@ -48,10 +57,7 @@ export function verify(
   }
   if (isExpired === true) return { code: "CERT_HAS_EXPIRED", message: "certificate has expired" };
   if (options.checkServerIdentity !== undefined) {
-    const refusal: (Error & { code?: unknown }) | undefined = options.checkServerIdentity(
-      verified,
-      peerCertificate(certificate),
-    );
+    const refusal = refusalOf(() => options.checkServerIdentity!(verified, peerCertificate(certificate)));
     if (refusal === undefined) return undefined;
     const code = typeof refusal.code === "string" ? refusal.code : "ERR_TLS_CERT_ALTNAME_INVALID";
     return { code, message: refusal.message, cause: refusal };

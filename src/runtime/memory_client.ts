@@ -8,6 +8,7 @@
  */
 
 import type { Clock } from "../clock.ts";
+import { readStartTlsOptions } from "./connect_options.ts";
 import { argumentError, unsupportedOptionError } from "./errors.ts";
 import type { MemorySocket } from "./memory_socket.ts";
 import { clientRole, MemoryTlsSocket } from "./memory_tls.ts";
@@ -96,7 +97,8 @@ export class MemoryClient implements Socket {
     if (!this.#isConsumed) this.#inner.setKeepAlive(on, initialDelayMs);
   }
 
-  startTls(options: StartTlsOptions, handler: SocketHandler): Socket {
+  startTls(given: StartTlsOptions, handler: SocketHandler): Socket {
+    const options = readStartTlsOptions(given);
     const refused = unsupportedTlsOption(options, this.#capabilities.startTlsOptions);
     if (refused !== undefined) throw unsupportedOptionError(refused, this.#capabilities.adapter);
     if (this.destroyed || this.connecting || this.pendingBytes > 0 || this.#inner.hasUnread) {

@@ -11,7 +11,7 @@
  */
 
 import type { Clock } from "../clock.ts";
-import { SocketError } from "./errors.ts";
+import { SocketError, throwLater } from "./errors.ts";
 import type { Socket, SocketHandler, SocketInfo } from "./socket.ts";
 
 /** How a link behaves; both directions alike unless said otherwise. */
@@ -228,7 +228,7 @@ export class MemorySocket implements Socket {
     this.#isConnecting = false;
     this.#pumpSoon();
     this.#deliverSoon();
-    this.handler.onOpen();
+    this.#tell(() => this.handler.onOpen());
   }
 
   /** Ends in an error, or without. In a call of the clock only. */
@@ -240,7 +240,7 @@ export class MemorySocket implements Socket {
 
   #close(error?: SocketError): void {
     this.#isConnecting = false;
-    this.handler.onClose(error);
+    this.#tell(() => this.handler.onClose(error));
   }
 
   #later(ms: number, fn: () => void): void {
@@ -293,7 +293,7 @@ export class MemorySocket implements Socket {
     if (this.#pendingBytes > 0 || this.#end === "asked" || this.#sentBytes >= this.#cutAtBytes) {
       this.#pumpSoon();
     }
-    if (this.#pendingBytes === 0) this.handler.onDrain();
+    if (this.#pendingBytes === 0) this.#tell(() => this.handler.onDrain());
   }
 
   #cutOff(): void {
@@ -357,6 +357,15 @@ export class MemorySocket implements Socket {
     return this.#state === "open" && !this.#isPaused;
   }
 
+  // A handler that throws is the process's affair; the socket goes on.
+  #tell(fn: () => void): void {
+    try {
+      fn();
+    } catch (error) {
+      throwLater(error);
+    }
+  }
+
   #deliver(): void {
     this.#isDeliveryDue = false;
     const segment = this.#incoming[0];
@@ -365,7 +374,7 @@ export class MemorySocket implements Socket {
     if (segment === "fin") {
       this.#incoming.shift();
       this.#peerEnded = true;
-      this.handler.onEnd();
+      this.#tell(() => this.handler.onEnd());
       this.#finish();
     } else this.#give(segment);
     this.#deliverSoon();
@@ -380,7 +389,7 @@ export class MemorySocket implements Socket {
     // The peer hears of the room one way later.
     this.#later(this.#link.options.latencyMs ?? 0, () => this.#other!.#pumpSoon());
     this.#isGiving = true;
-    this.handler.onData(chunk);
+    this.#tell(() => this.handler.onData(chunk));
     this.#isGiving = false;
     chunk.fill(poison);
   }

@@ -11,7 +11,7 @@
  */
 
 import type { Clock } from "../clock.ts";
-import { SocketError } from "./errors.ts";
+import { SocketError, throwLater } from "./errors.ts";
 import { verify } from "./memory_certificate.ts";
 import type { MemoryCertificate } from "./memory_certificate.ts";
 import type { Socket, SocketHandler, SocketInfo, TlsInfo, TlsOptions } from "./socket.ts";
@@ -257,7 +257,7 @@ export class MemoryTlsSocket implements Socket {
     for (const { chunk, more } of early) this.#send(dataRecord, chunk, more);
     if (this.#isEnding) this.#sendEnd();
     if (this.#isPaused) this.#inner.pause();
-    this.handler.onOpen();
+    this.#tell(() => this.handler.onOpen());
   }
 
   // Outgoing.
@@ -286,7 +286,16 @@ export class MemoryTlsSocket implements Socket {
   #drained(): void {
     if (!this.#owesDrain || !this.#isOpen || this.destroyed) return;
     this.#owesDrain = false;
-    this.handler.onDrain();
+    this.#tell(() => this.handler.onDrain());
+  }
+
+  // A handler that throws is the process's affair; the socket goes on.
+  #tell(fn: () => void): void {
+    try {
+      fn();
+    } catch (error) {
+      throwLater(error);
+    }
   }
 
   // Incoming.
@@ -321,7 +330,7 @@ export class MemoryTlsSocket implements Socket {
     if (type === alertRecord) return this.#alert(payload);
     if (!this.#isOpen || this.#peerEnded) return;
     this.#bytesRead += payload.length;
-    this.handler.onData(payload);
+    this.#tell(() => this.handler.onData(payload));
     payload.fill(poison);
   }
 
@@ -351,7 +360,7 @@ export class MemoryTlsSocket implements Socket {
   #ended(isAuthenticated: boolean): void {
     if (this.#peerEnded) return;
     this.#peerEnded = true;
-    this.handler.onEnd(isAuthenticated);
+    this.#tell(() => this.handler.onEnd(isAuthenticated));
   }
 
   // Ends.

@@ -11,7 +11,7 @@
  */
 
 import { bunCapabilities, type BunLike, bunRefuses, createBunConnect } from "./bun.ts";
-import { assertConnectOptions } from "./connect_options.ts";
+import { readConnectOptions } from "./connect_options.ts";
 import { outside, useWayOut } from "./context.ts";
 import { createDenoConnect, denoCapabilities, type DenoLike, denoRefuses, denoWayOut } from "./deno.ts";
 import { createDenoPoll, type PollingDeno } from "./deno_poll.ts";
@@ -124,9 +124,9 @@ export function warn(message: string, code: string): void {
 
 // Whoever opens a socket for a pool is not whoever it will serve: it must not keep the asynchronous context of its creator.
 function openOutside(connect: Connect): Connect {
-  return (target, handler) => {
+  return (given, handler) => {
     // Also before an adapter is chosen: that is by the values, too.
-    assertConnectOptions(target);
+    const target = readConnectOptions(given);
     return outside(() => connect(target, handler));
   };
 }

@@ -11,7 +11,7 @@ import * as dns from "node:dns";
 import * as net from "node:net";
 import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
-import { assertConnectOptions, assertTlsValues } from "./connect_options.ts";
+import { lookupAddresses, readConnectOptions, readStartTlsOptions } from "./connect_options.ts";
 import { unsupportedOptionError } from "./errors.ts";
 import { bindDuplex, takeBack } from "./node_bindings.ts";
 import { connectsBeforeChecks, nodeCapabilities, tlsNeedsGate } from "./node_capabilities.ts";
@@ -28,6 +28,7 @@ import {
 import {
   type ConnectOptions,
   ignoredHints,
+  type LookupAddress,
   type LookupFunction,
   type Socket,
   type SocketHandler,
@@ -119,8 +120,8 @@ class ConnectedSocket extends NodeSocket {
     this.#memory = memory;
   }
 
-  startTls(options: StartTlsOptions, handler: SocketHandler): Socket {
-    assertTlsValues(options);
+  startTls(asked: StartTlsOptions, handler: SocketHandler): Socket {
+    const options = readStartTlsOptions(asked);
     const refused = unsupportedTlsOption(options, nodeCapabilities.startTlsOptions);
     if (refused !== undefined) throw unsupportedOptionError(refused, nodeCapabilities.adapter);
     assertTlsOptions(options);
@@ -136,12 +137,12 @@ class ConnectedSocket extends NodeSocket {
 }
 
 function connect(
-  options: ConnectOptions,
+  asked: ConnectOptions,
   handler: SocketHandler,
   memory: TlsMemory,
   onTransport: (() => void) | undefined,
 ): Socket {
-  assertConnectOptions(options);
+  const options = readConnectOptions(asked);
   const refused = unsupportedOption(options, nodeCapabilities);
   if (refused !== undefined) throw unsupportedOptionError(refused, nodeCapabilities.adapter);
   const host = options.host ?? "localhost";
@@ -212,7 +213,7 @@ function secure(
     if (refused !== undefined) return socket.fail(refused);
     stream.off("close", forget);
     const transport = read instanceof Gate ? read.transport : stream;
-    socket.open({ ...infoOf(transport, hints), tls: tlsInfoOf(stream) });
+    socket.open({ ...infoOf(transport, hints), tls: attempt.infoOf(stream) });
   });
   return stream;
 }
@@ -291,14 +292,26 @@ function given(name: string, value: unknown): Record<string, unknown> {
 // What a user's look-up fails with, thrown or told, is the connect's error in the phase "lookup".
 function marked(lookup: LookupFunction, socket: NodeSocket): LookupFunction {
   return (hostname, options, callback) => {
-    const answer: typeof callback = (error, ...found) => {
-      if (error) socket.phase = "lookup";
-      callback(error, ...found);
+    const fail = (error: unknown): void => {
+      socket.phase = "lookup";
+      callback(error instanceof Error ? error : new Error(String(error)));
+    };
+    const answer = (error: unknown, found: unknown): void => {
+      if (error) return fail(error);
+      let addresses: LookupAddress[];
+      // At some answers node:net would throw, where nobody can catch it; at none of many, too.
+      try {
+        addresses = lookupAddresses(Array.isArray(found) && found.length === 0 ? undefined : found);
+      } catch (refusal) {
+        return fail(refusal);
+      }
+      if (options.all === true) callback(null, addresses);
+      else callback(null, addresses[0]!.address, addresses[0]!.family);
     };
     try {
       lookup(hostname, options, answer);
     } catch (error) {
-      answer(error instanceof Error ? error : new Error(String(error)));
+      fail(error);
     }
   };
 }

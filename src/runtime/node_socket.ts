@@ -15,7 +15,14 @@
 
 import type { Duplex } from "node:stream";
 import { systemClock } from "../clock.ts";
-import { argumentError, fromNodeError, invalidState, type SocketError, type SocketPhase } from "./errors.ts";
+import {
+  argumentError,
+  fromNodeError,
+  invalidState,
+  type SocketError,
+  type SocketPhase,
+  throwLater,
+} from "./errors.ts";
 import { bindDuplex } from "./node_bindings.ts";
 import { endsTooSoon } from "./node_capabilities.ts";
 import { Gate } from "./node_gate.ts";
@@ -151,7 +158,7 @@ export class NodeSocket implements Socket {
     this.#info = info;
     this.#connecting = false;
     this.#sendEarly();
-    this.handler.onOpen();
+    this.#tell(this.handler.onOpen);
     this.#scheduleFlush();
   }
 
@@ -167,7 +174,7 @@ export class NodeSocket implements Socket {
   onRead(chunk: Uint8Array): boolean {
     if (this.#abandoned) return true;
     if (this.#lent || this.#released) return this.#pushOn(chunk);
-    if (this.#paused || this.#waiting.length > 0) {
+    if (this.#cannotTell() || this.#waiting.length > 0) {
       this.#waiting.push(chunk.slice());
       this.#stopped = true;
       return false;
@@ -329,7 +336,20 @@ export class NodeSocket implements Socket {
 
   #deliver(chunk: Uint8Array): void {
     this.#bytesRead += chunk.length;
-    this.handler.onData(chunk);
+    try {
+      this.handler.onData(chunk);
+    } catch (error) {
+      throwLater(error);
+    }
+  }
+
+  // A handler that throws is the process's affair, where Node would leave the stream half way; the socket goes on.
+  #tell(method: (this: SocketHandler) => void): void {
+    try {
+      method.call(this.handler);
+    } catch (error) {
+      throwLater(error);
+    }
   }
 
   readonly #onData = (chunk: Uint8Array): void => {
@@ -362,7 +382,7 @@ export class NodeSocket implements Socket {
   readonly #onWritten = (): void => {
     if (!this.#owesDrain || this.destroyed || this.#stream.writableLength > 0) return;
     this.#owesDrain = false;
-    this.handler.onDrain();
+    this.#tell(this.handler.onDrain);
   };
 
   readonly #onStreamError = (error: unknown): void => {
@@ -380,7 +400,7 @@ export class NodeSocket implements Socket {
   #end(): void {
     this.#endWaits = false;
     this.#hasEnded = true;
-    this.handler.onEnd();
+    this.#tell(this.handler.onEnd);
   }
 
   readonly #onStreamClose = (): void => {
@@ -399,7 +419,11 @@ export class NodeSocket implements Socket {
     this.#drop();
     const isOrderly = this.#abandoned || this.#lent || (this.#hasEnded && this.#endRequested);
     if (!isOrderly) this.#error ??= this.#socketError(prematureClose());
-    this.handler.onClose(this.#error);
+    try {
+      this.handler.onClose(this.#error);
+    } catch (thrown) {
+      throwLater(thrown);
+    }
   }
 
   #drop(): void {

@@ -60,6 +60,8 @@ export class TlsAttempt {
   readonly #subject: string;
   readonly #offered: CachedSession | undefined;
   #certificate: PeerCertificate | undefined;
+  // Why a peer that is let through all the same is not the one asked for: of a resumed session node:tls knows nothing.
+  #refusal: Error | undefined;
 
   /** `host` and `port` (or a unix path as `port`) are the peer's; throws what the key material makes node:tls throw. */
   constructor(options: TlsOptions, host: string, port: string | number, memory: TlsMemory) {
@@ -107,17 +109,20 @@ export class TlsAttempt {
   verify(stream: tls.TLSSocket): Error | undefined {
     if (!stream.isSessionReused() || this.#certificate !== undefined) return undefined;
     this.#certificate = this.#offered?.certificate;
-    if (!this.#verifies) return undefined;
-    if (this.#certificate === undefined) {
-      return new SocketError(
+    this.#refusal = this.#certificate === undefined
+      ? new SocketError(
         `Cannot verify "${this.#subject}": its session was resumed without a certificate`,
-        {
-          code: "ERR_TLS_CERT_ALTNAME_INVALID",
-          phase: "tls",
-        },
-      );
-    }
-    return this.#check(this.#certificate);
+        { code: "ERR_TLS_CERT_ALTNAME_INVALID", phase: "tls" },
+      )
+      : this.#check(this.#certificate);
+    return this.#verifies ? this.#refusal : undefined;
+  }
+
+  /** What is told of the stream once `verify` has let it pass. */
+  infoOf(stream: tls.TLSSocket): TlsInfo {
+    const info = tlsInfoOf(stream);
+    if (this.#refusal === undefined || !info.authorized) return info;
+    return { ...info, authorized: false, authorizationError: codeOrMessage(this.#refusal) };
   }
 
   /** The handshake failed: a session that had a part in it is not offered again. */
@@ -132,7 +137,12 @@ export class TlsAttempt {
   #check(certificate: PeerCertificate): Error | undefined {
     this.#certificate = certificate;
     const check = this.#options.checkServerIdentity ?? defaultCheck;
-    return check(this.#subject, certificate);
+    // Thrown, it would be node:tls's to lose: the connection would go on, and nobody would have verified it.
+    try {
+      return check(this.#subject, certificate);
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error));
+    }
   }
 
   #sessionToOffer(): CachedSession | undefined {

@@ -13,7 +13,7 @@
  * @module
  */
 
-import { fromNodeError, SocketError } from "./errors.ts";
+import { fromNodeError, SocketError, throwLater } from "./errors.ts";
 import type { SocketPhase } from "./errors.ts";
 import type { Socket, SocketHandler, SocketInfo } from "./socket.ts";
 
@@ -162,9 +162,18 @@ class StreamsSocket implements Socket {
     this.#state = "open";
     this.#isConnecting = false;
     this.#info = info ?? { adapter: "streams" };
-    this.handler.onOpen();
+    this.#tell(() => this.handler.onOpen());
     this.#pump();
     this.#next();
+  }
+
+  // A handler that throws is the process's affair, where a promise would take it for the streams' failure; the socket goes on.
+  #tell(fn: () => void): void {
+    try {
+      fn();
+    } catch (error) {
+      throwLater(error);
+    }
   }
 
   // Reading.
@@ -190,12 +199,12 @@ class StreamsSocket implements Socket {
     if (this.#state !== "open") return;
     if (done) {
       this.#peerEnded = true;
-      this.handler.onEnd();
+      this.#tell(() => this.handler.onEnd());
       return this.#finish();
     }
     if (value.length > 0) {
       this.#bytesRead += value.length;
-      this.handler.onData(value);
+      this.#tell(() => this.handler.onData(value));
     }
     this.#next();
   }
@@ -220,7 +229,7 @@ class StreamsSocket implements Socket {
     if (this.#state !== "open") return;
     this.#pendingBytes -= length;
     this.#pump();
-    if (this.#pendingBytes === 0) this.handler.onDrain();
+    if (this.#pendingBytes === 0) this.#tell(() => this.handler.onDrain());
   }
 
   // Copies the first chunk, and those behind it as far as they fit.
@@ -272,7 +281,7 @@ class StreamsSocket implements Socket {
 
   #close(error?: SocketError): void {
     this.#isConnecting = false;
-    this.handler.onClose(error);
+    this.#tell(() => this.handler.onClose(error));
   }
 }
 

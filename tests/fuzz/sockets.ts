@@ -1,11 +1,12 @@
 /**
  * Run by hand: what takes too long for the gate, over every adapter that this runtime has. 64 MiB each way against a slow
  * peer, and ten thousand connects given up (two thousand over TLS); prints what grew, and ends with 1 where a bound is broken.
+ * Without the collector at hand (`--expose-gc`) garbage counts as growth.
  *
  * ```sh
- * deno run -A tests/fuzz/sockets.ts
+ * deno run -A --v8-flags=--expose-gc tests/fuzz/sockets.ts
  * bun tests/fuzz/sockets.ts
- * node npm/esm/tests/fuzz/sockets.js
+ * node --expose-gc npm/esm/tests/fuzz/sockets.js
  * ```
  */
 // deno-lint-ignore-file no-console -- this is a command: its output is the console

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { takeUncaught } from "./uncaught.ts";
 import { MemoryNetwork } from "../../src/testing.ts";
 import type {
   ConformanceHarness,
@@ -65,6 +66,7 @@ export function memoryHarness(clock: ManualClock, options: MemoryNetworkOptions 
       return Promise.resolve({ options, close });
     },
     refused: () => Promise.resolve({ host: "127.0.0.1", port: 1 }),
+    uncaught: takeUncaught,
     unknownName: () => Promise.resolve({ host: "nowhere.example", port: 1 }),
     quiet: () => clock.settle(),
   };

@@ -8,6 +8,7 @@
 
 import * as net from "node:net";
 import { ca, client } from "../certs/certs.ts";
+import { takeUncaught } from "./uncaught.ts";
 import { listenTls } from "./conformance_tls_servers.ts";
 import type { TlsOptions } from "../../src/runtime/socket.ts";
 import type {
@@ -57,6 +58,7 @@ export function realServers(
       await close();
       return { host: "127.0.0.1", port };
     },
+    uncaught: takeUncaught,
     unknownName: () => Promise.resolve({ host: "nowhere.invalid", port: 80 }),
   };
 }

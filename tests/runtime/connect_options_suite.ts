@@ -8,7 +8,7 @@ import type { Connect, ConnectOptions, TlsOptions } from "../../src/runtime/sock
 import { suite } from "../harness/suite.ts";
 import { Recorder, settle } from "./node_harness.ts";
 
-const test = suite("assertConnectOptions()");
+const test = suite("readConnectOptions()");
 
 let server: Server;
 let port = 0;
@@ -33,7 +33,10 @@ const VERSION = "ERR_TLS_INVALID_PROTOCOL_VERSION";
 
 const plain: readonly [keyof ConnectOptions, unknown, string][] = [
   ["host", 5, TYPE],
+  ["host", "local\0host", "ERR_INVALID_ARG_VALUE"],
   ["path", 5, TYPE],
+  ["path", "/run/a.sock\0b", "ERR_INVALID_ARG_VALUE"],
+  ["path", "\0a\0b", "ERR_INVALID_ARG_VALUE"],
   ["port", 65_536, "ERR_SOCKET_BAD_PORT"],
   ["port", "80", "ERR_SOCKET_BAD_PORT"],
   ["family", 5, "ERR_INVALID_ARG_VALUE"],
@@ -64,6 +67,8 @@ const secure: readonly [keyof TlsOptions, unknown, string][] = [
   ["checkServerIdentity", 5, TYPE],
   ["rejectUnauthorized", "false", TYPE],
   ["ca", 5, TYPE],
+  ["ca", [], "ERR_INVALID_ARG_VALUE"],
+  ["ca", [""], "ERR_INVALID_ARG_VALUE"],
   ["cert", [5], TYPE],
   ["key", [{ pem: 5 }], TYPE],
   ["key", [null], TYPE],
@@ -129,6 +134,16 @@ test("what is null or undefined counts as not given", async () => {
   await seen.opened;
   socket.destroy();
   await seen.closed;
+});
+
+test("inherited members are as good as own ones", () => {
+  const inherited = { host: "127.0.0.1", port, tls: Object.create({ ca: [] }) };
+  for (const [way, connect] of ways()) {
+    for (const options of [inherited, Object.create({ ...inherited, tls: { ca: [] } })]) {
+      const isRefused = (error: { code?: string }): boolean => error.code === "ERR_INVALID_ARG_VALUE";
+      assert.throws(() => connect(options, new Recorder()), isRefused, way);
+    }
+  }
 });
 
 test("a request rejects with the same code, and no connection was begun", async () => {

@@ -350,11 +350,13 @@ test("TLS: nothing is open or written before the handshake has verified the peer
 });
 
 test("TLS: the name verified is servername, else tls.host, else the host", async () => {
-  const names = [{}, { host: "a.test" }, { host: "a.test", servername: "b.test" }].map(async (tls) => {
-    const { deno } = await opened({ tls });
-    return (deno.tlsOptions[0] as { hostname: string }).hostname;
-  });
-  assert.equal(await Promise.all(names), ["peer.test", "a.test", "b.test"]);
+  const names = [{}, { host: "a.test" }, { host: "a.test", servername: "b.test" }, { host: "" }].map(
+    async (tls) => {
+      const { deno } = await opened({ tls });
+      return (deno.tlsOptions[0] as { hostname: string }).hostname;
+    },
+  );
+  assert.equal(await Promise.all(names), ["peer.test", "a.test", "b.test", "peer.test"]);
 });
 
 test("trap 14: TLS over an open socket begins with no read pending, or not at all", async () => {

@@ -11,6 +11,7 @@ import { type ConformanceHarness, socketConformance } from "../../src/testing.ts
 import { type Suite, suite } from "../harness/suite.ts";
 import { needsAdapter } from "./adapter_flags.ts";
 import { peerOf, serve } from "./conformance_servers.ts";
+import { takeUncaught } from "./uncaught.ts";
 
 // The contract over unix sockets, for each adapter: they have no address, no RST and no no-delay.
 const tables: Readonly<Record<AdapterName, Capabilities>> = {
@@ -26,6 +27,7 @@ const servers: Omit<ConformanceHarness, "connect" | "capabilities"> = {
   kinds: new Set(["plain"]),
   ports: false,
   resets: false,
+  uncaught: takeUncaught,
   listen: async (_kind, accept) => {
     const path = join(folder, `${++paths}.sock`);
     const connections = new Set<net.Socket>();
