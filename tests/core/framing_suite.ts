@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import "../harness/seed.ts";
 import * as assert from "uvu/assert";
 import {
   anticipatesBody,

@@ -3,6 +3,7 @@
  * expectation that owes nothing to another parser.
  */
 import fc from "fast-check";
+import "../harness/seed.ts";
 import { encodeLatin1 } from "../../src/agent/core/latin1.ts";
 import * as assert from "uvu/assert";
 import { suite } from "../harness/suite.ts";

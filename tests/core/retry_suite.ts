@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import "../harness/seed.ts";
 import * as assert from "uvu/assert";
 import { isIdempotent, MAX_TRIES, type RetryFacts, retryVerdict } from "../../src/agent/core/retry.ts";
 import { suite } from "../harness/suite.ts";
