@@ -2,8 +2,9 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import * as assert from "uvu/assert";
+import { Agent } from "@holdfast/agent";
 import { capture, outside, run, type useWayOut } from "../../src/runtime/context.ts";
-import { adapterNames, adapters } from "../../src/runtime/mod.ts";
+import { adapterNames, adapters, createConnect } from "../../src/runtime/mod.ts";
 import type { Socket } from "../../src/runtime/socket.ts";
 import { suite } from "../harness/suite.ts";
 import { needsAdapter } from "./adapter_flags.ts";
@@ -132,5 +133,68 @@ for (const name of adapterNames) {
     assert.equal(seen, { open: undefined, data: undefined, end: undefined, close: undefined });
   });
 }
+
+test("createConnect() opens outside of the store of its caller, and so are the handlers called", async () => {
+  const server = createServer((peer) => peer.on("error", () => {}).end("bye"));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const seen: Record<string, unknown> = {};
+  await new Promise<void>((resolve) => {
+    const note = (event: string) => (): void => void (seen[event] = store.getStore() ?? "nothing");
+    const socket: Socket = store.run("creator", () =>
+      createConnect()({ host: "127.0.0.1", port }, {
+        onOpen: note("open"),
+        onData: note("data"),
+        onEnd(): void {
+          note("end")();
+          socket.end();
+        },
+        onDrain: (): void => {},
+        onClose(): void {
+          note("close")();
+          resolve();
+        },
+      }));
+  });
+  await new Promise((resolve) => server.close(resolve));
+  assert.equal(seen, { open: "nothing", data: "nothing", end: "nothing", close: "nothing" });
+});
+
+test("agent.request: a pooled socket is in no request's store, and each request goes on in its own", async () => {
+  const seen: unknown[] = [];
+  const own = createConnect();
+  const agent = new Agent({
+    keepAlive: true,
+    // Below the agent and inside what it opens sockets by: each event of the socket is looked at.
+    runtime: (options, handler) =>
+      own(options, {
+        onOpen: () => handler.onOpen(),
+        onData: (chunk) => {
+          seen.push(store.getStore() ?? "nothing");
+          handler.onData(chunk);
+        },
+        onEnd: (authenticated) => handler.onEnd(authenticated),
+        onDrain: () => handler.onDrain(),
+        onClose: (error) => handler.onClose(error),
+      }),
+  });
+  const server = createServer((peer) =>
+    peer.on("error", () => {}).on("data", () => peer.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
+  );
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  for (const name of ["first", "second"]) {
+    await store.run(name, async () => {
+      const response = await agent.request(`http://127.0.0.1:${port}/`);
+      assert.is(store.getStore(), name);
+      assert.is(await response.body.text(), "ok");
+      assert.is(store.getStore(), name);
+    });
+  }
+  agent.destroy();
+  await new Promise((resolve) => server.close(resolve));
+  assert.ok(seen.length >= 2);
+  assert.equal([...new Set(seen)], ["nothing"]);
+});
 
 test.run();
