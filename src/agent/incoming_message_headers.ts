@@ -7,32 +7,13 @@
  * @module
  */
 
+import { FIRST_WINS } from "./core/headers.ts";
+
 /** Lower-cased names with their values; `set-cookie` is always an array. */
 export interface IncomingHttpHeaders {
   [name: string]: string | string[] | undefined;
   "set-cookie"?: string[];
 }
-
-const FIRST_WINS: ReadonlySet<string> = new Set([
-  "age",
-  "authorization",
-  "content-length",
-  "content-type",
-  "etag",
-  "expires",
-  "from",
-  "host",
-  "if-modified-since",
-  "if-unmodified-since",
-  "last-modified",
-  "location",
-  "max-forwards",
-  "proxy-authorization",
-  "referer",
-  "retry-after",
-  "server",
-  "user-agent",
-]);
 
 /** Node's `headers` of a flat list of names and values. */
 export function joinHeaders(raw: readonly string[], joinsDuplicates: boolean): IncomingHttpHeaders {

@@ -22,8 +22,8 @@ export interface IncomingHeaders {
   "set-cookie"?: string[];
 }
 
-// Of a repeated one the first wins (Node's http document, "message.headers").
-const FIRST_WINS: ReadonlySet<string> = new Set([
+/** Of these a repeated one is left out: the first wins (Node's http document, "message.headers"). In lower case. */
+export const FIRST_WINS: ReadonlySet<string> = new Set([
   "age",
   "authorization",
   "content-length",
