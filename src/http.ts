@@ -20,7 +20,8 @@ import * as builtin from "node:http";
 import { Agent } from "./agent/agent.ts";
 import { ClientRequest, type ResponseListener } from "./agent/client_request.ts";
 import type { RequestOptions } from "./agent/client_request_options.ts";
-import { globalAgent as currentAgent, setGlobalAgent } from "./agent/global_agent.ts";
+import { ArgumentTypeError } from "./agent/core/errors.ts";
+import { keepGlobalAgent, makeGlobalAgent } from "./agent/global_agent.ts";
 import { IncomingMessage } from "./agent/incoming_message.ts";
 import { OutgoingMessage } from "./agent/outgoing_message.ts";
 import { validateHeaderName, validateHeaderValue } from "./agent/outgoing_message_headers.ts";
@@ -44,9 +45,32 @@ export const Server: typeof builtin.Server = builtin.Server;
 export const ServerResponse: typeof builtin.ServerResponse = builtin.ServerResponse;
 /** The runtime's own. */
 export const createServer: typeof builtin.createServer = builtin.createServer;
+/** The runtime's own; the parsers here are not among those that it limits. */
+export const setMaxIdleHTTPParsers: typeof builtin.setMaxIdleHTTPParsers = builtin.setMaxIdleHTTPParsers;
+/** The runtime's own; undefined in Node 20. */
+export const WebSocket: typeof builtin.WebSocket = builtin.WebSocket;
+/** The runtime's own; undefined in Node 20. */
+export const CloseEvent: typeof builtin.CloseEvent = builtin.CloseEvent;
+/** The runtime's own; undefined in Node 20. */
+export const MessageEvent: typeof builtin.MessageEvent = builtin.MessageEvent;
 
-/** The agent of requests that bring none. To put another in its place assign to the default export's `globalAgent`. */
-export let globalAgent: Agent = currentAgent();
+/**
+ * Refused, as the option `proxyEnv` is: the runtime's own would change the runtime's agents, and requests made here would go past
+ * the proxy.
+ *
+ * @throws TypeError ERR_UNSUPPORTED_OPTION
+ */
+export function setGlobalProxyFromEnv(_proxyEnv?: Readonly<Record<string, string | undefined>>): never {
+  throw new ArgumentTypeError("ERR_UNSUPPORTED_OPTION", "Forward proxies are not supported yet");
+}
+
+/**
+ * The agent of requests that bring none. To put another in its place assign to the default export's `globalAgent`, or in
+ * CommonJS to that of `require("@holdfast/agent/http")`.
+ */
+export let globalAgent: Agent = makeGlobalAgent();
+// In CommonJS an exported variable is a property of `exports`, which users write to: it is the one place.
+keepGlobalAgent(() => globalAgent);
 
 /**
  * Makes a request: Node's `http.request(url[, options][, callback])`; nothing is sent before its first write(), end() or
@@ -88,6 +112,7 @@ interface ClientHalf {
   readonly OutgoingMessage: typeof OutgoingMessage;
   readonly request: typeof request;
   readonly get: typeof get;
+  readonly setGlobalProxyFromEnv: typeof setGlobalProxyFromEnv;
   readonly validateHeaderName: typeof validateHeaderName;
   readonly validateHeaderValue: typeof validateHeaderValue;
   /** The agent of requests that bring none; may be assigned. */
@@ -109,14 +134,14 @@ const http: HttpModule = Object.defineProperty(
     OutgoingMessage,
     request,
     get,
+    setGlobalProxyFromEnv,
     validateHeaderName,
     validateHeaderValue,
   },
   "globalAgent",
   {
-    get: () => currentAgent(),
+    get: () => globalAgent,
     set(agent: Agent): void {
-      setGlobalAgent(agent);
       globalAgent = agent;
     },
     enumerable: true,

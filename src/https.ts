@@ -19,7 +19,7 @@ import * as builtin from "node:https";
 import { HttpsAgent as Agent } from "./agent/agent.ts";
 import { ClientRequest, type ResponseListener } from "./agent/client_request.ts";
 import { readArguments, type RequestOptions } from "./agent/client_request_options.ts";
-import { globalHttpsAgent as currentAgent, setGlobalHttpsAgent } from "./agent/global_agent.ts";
+import { makeGlobalHttpsAgent } from "./agent/global_agent.ts";
 
 export { Agent };
 export type { ResponseListener } from "./agent/client_request.ts";
@@ -31,8 +31,11 @@ export const Server: typeof builtin.Server = builtin.Server;
 /** The runtime's own. */
 export const createServer: typeof builtin.createServer = builtin.createServer;
 
-/** The agent of requests that bring none. To put another in its place assign to the default export's `globalAgent`. */
-export let globalAgent: Agent = currentAgent() as Agent;
+/**
+ * The agent of requests that bring none. To put another in its place assign to the default export's `globalAgent`, or in
+ * CommonJS to that of `require("@holdfast/agent/https")`.
+ */
+export let globalAgent: Agent = makeGlobalHttpsAgent() as Agent;
 
 /** Node's `https.request(url[, options][, callback])`: as `http.request()`, over TLS; every option of tls.connect() too. */
 export function request(options: RequestOptions | string | URL, callback?: ResponseListener): ClientRequest;
@@ -47,7 +50,7 @@ export function request(
   callback?: ResponseListener,
 ): ClientRequest {
   const read = readArguments(url, options, callback);
-  const secure = { ...read.options, _defaultAgent: currentAgent() };
+  const secure = { ...read.options, _defaultAgent: globalAgent };
   return new ClientRequest(secure, read.callback as ResponseListener | undefined);
 }
 
@@ -81,9 +84,8 @@ const https: HttpsModule = Object.defineProperty(
   { ...passed, Agent, request, get },
   "globalAgent",
   {
-    get: () => currentAgent(),
+    get: () => globalAgent,
     set(agent: Agent): void {
-      setGlobalHttpsAgent(agent);
       globalAgent = agent;
     },
     enumerable: true,

@@ -9,28 +9,31 @@ import { Agent, HttpsAgent } from "./agent.ts";
 import { type AgentFetch, createFetch } from "./fetch.ts";
 
 // Made when first asked for: a program that brings its own has none of these.
-let httpAgent: Agent | undefined;
-let httpsAgent: Agent | undefined;
+let httpAgent: (() => Agent) | undefined;
 let leanAgent: Agent | undefined;
 
 /** Node's `http.globalAgent`: keepAlive, and 5 s of idle time. */
+export function makeGlobalAgent(): Agent {
+  return new Agent({ keepAlive: true, scheduling: "lifo", timeout: 5_000 });
+}
+
+/** Node's `https.globalAgent`: as {@linkcode makeGlobalAgent}. */
+export function makeGlobalHttpsAgent(): Agent {
+  return new HttpsAgent({ keepAlive: true, scheduling: "lifo", timeout: 5_000 });
+}
+
+/** The agent of a ClientRequest that brings none. */
 export function globalAgent(): Agent {
-  return httpAgent ??= new Agent({ keepAlive: true, scheduling: "lifo", timeout: 5_000 });
+  if (httpAgent === undefined) {
+    const made = makeGlobalAgent();
+    httpAgent = () => made;
+  }
+  return httpAgent();
 }
 
-/** Puts another in the place of {@linkcode globalAgent}, for all requests to come. */
-export function setGlobalAgent(agent: Agent): void {
-  httpAgent = agent;
-}
-
-/** Node's `https.globalAgent`: as {@linkcode globalAgent}. */
-export function globalHttpsAgent(): Agent {
-  return httpsAgent ??= new HttpsAgent({ keepAlive: true, scheduling: "lifo", timeout: 5_000 });
-}
-
-/** Puts another in the place of {@linkcode globalHttpsAgent}, for all requests to come. */
-export function setGlobalHttpsAgent(agent: Agent): void {
-  httpsAgent = agent;
+/** From now on the agent of {@linkcode globalAgent} is kept elsewhere: a variable that users see and may set. */
+export function keepGlobalAgent(read: () => Agent): void {
+  httpAgent = read;
 }
 
 /**

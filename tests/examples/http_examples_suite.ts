@@ -1,9 +1,6 @@
 /** The examples of the http face say on every runtime what they say here; some are CommonJS. */
-import { spawn } from "node:child_process";
-import process from "node:process";
-import { fileURLToPath } from "node:url";
 import * as assert from "uvu/assert";
-import { type ChildResult, runChild } from "../harness/child.ts";
+import { runChild, runScript } from "../harness/child.ts";
 import { suite } from "../harness/suite.ts";
 
 const test = suite("examples of http");
@@ -29,25 +26,9 @@ HELLO
 `,
 };
 
-/** A CommonJS file is run as it is: it requires the emitted package by its name. */
-async function runScript(name: string): Promise<ChildResult> {
-  const [program, ...before] = JSON.parse(process.env["HOLDFAST_TEST_COMMAND"] ?? "[]") as string[];
-  const root = import.meta.url.endsWith(".ts") ? "../../" : "../../../../";
-  const file = fileURLToPath(new URL(`${root}examples/${name}.cjs`, import.meta.url));
-  const child = spawn(program!, [...before, file], {
-    stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, NO_COLOR: "1" },
-  });
-  let output = "";
-  child.stdout.on("data", (chunk) => output += chunk);
-  child.stderr.on("data", (chunk) => output += chunk);
-  const exitCode = await new Promise<number | null>((resolve) => child.on("close", resolve));
-  return { exitCode, output };
-}
-
 for (const [name, expected] of Object.entries(EXPECTED)) {
   test(`${name} says what it promises`, async () => {
-    assert.equal(await runScript(name), { exitCode: 0, output: expected });
+    assert.equal(await runScript(`examples/${name}.cjs`), { exitCode: 0, output: expected });
   });
 }
 

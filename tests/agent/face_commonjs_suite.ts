@@ -1,0 +1,17 @@
+/** `require("@holdfast/agent/http")` over the emitted package: an object like node:http's, its `globalAgent` assignable. */
+import * as assert from "uvu/assert";
+import { runScript } from "../harness/child.ts";
+import { suite } from "../harness/suite.ts";
+
+const test = suite("http and https as CommonJS");
+
+test("require() gives one assignable globalAgent and every documented name", async () => {
+  const expected = `globalAgent is one variable
+new ClientRequest() asks it
+missing:${" "}
+its functions can be replaced
+`;
+  assert.equal(await runScript("tests/agent/face_commonjs.cjs"), { exitCode: 0, output: expected });
+});
+
+test.run();
