@@ -466,7 +466,8 @@ function connectAbort(): AbortController {
   return controller;
 }
 
-function closeQuietly(conn: DenoConnLike): void {
+/** Closes what may be closed already. */
+export function closeQuietly(conn: { close(): void }): void {
   try {
     conn.close();
   } catch {
