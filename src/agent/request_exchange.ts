@@ -36,23 +36,33 @@ import { Upload, type UploadOwner } from "./request_upload.ts";
 import { type BodySink, type BodySource, BufferedBody, type ResponseBody } from "./response_body.ts";
 import type { Timer } from "../clock.ts";
 import { SocketError } from "../runtime/errors.ts";
+import type { SocketOpening } from "../runtime/socket.ts";
 import { capture, type Context, run } from "../runtime/context.ts";
 
-/** Moments of a request in ms since it was made, the retries included; undefined: it has not come to that, or cannot be told. */
+/**
+ * Moments of a request in ms since the call, in the order in which they come; after a retry those of the last attempt,
+ * since the same call. Undefined: it has not come to that, there was nothing of the kind, or it cannot be told.
+ */
 export interface RequestTimings {
-  /** A connection was found, or began to be made. */
+  /** The wait for a place under the caps was over: a connection was found, or began to be made. */
   readonly queued: number | undefined;
-  /** The name was looked up; no adapter tells. */
+  /**
+   * The name was looked up; undefined for an address, a unix socket and a reused connection, and where the adapter cannot
+   * tell (capability `tellsLookup`: the runtimes' own sockets of Deno and Bun; the look-up is then a part of `connect`).
+   */
   readonly dns: number | undefined;
-  /** The connection was open, TLS included; undefined for a reused one. */
+  /**
+   * The connection stood, and TLS began, if there is any; undefined for a reused one, and where `createConnection` gave a
+   * stream that speaks TLS.
+   */
   readonly connect: number | undefined;
-  /** TLS was ready; no adapter tells it from `connect`. */
+  /** TLS was ready and the server verified; undefined on a plain connection and a reused one. */
   readonly tls: number | undefined;
-  /** The last byte of the request was given to the socket. */
+  /** The last byte of the request was given to the socket, which may still have to send it. */
   readonly sent: number | undefined;
-  /** The response's head was there. */
+  /** The final response's head was there, whole: the promise resolves. */
   readonly firstByte: number | undefined;
-  /** The response was complete. */
+  /** The response was complete, read or not. */
   readonly end: number | undefined;
 }
 
@@ -114,6 +124,7 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
   readonly #madeMs: number;
   #foundMs: number | undefined;
   #openMs: number | undefined;
+  #opening: SocketOpening | undefined;
   #sentMs: number | undefined;
   #headMs: number | undefined;
   #endMs: number | undefined;
@@ -169,7 +180,10 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
     this.#control = control;
     this.#isReused = isReused;
     if (isReused) this.#foundMs = now;
-    else this.#openMs = now;
+    else {
+      this.#openMs = now;
+      this.#opening = control.socket.info?.opening;
+    }
     if (!this.#plan.isUpload) {
       this.#sentMs = now;
       this.#deadlines.enter("headers", now);
@@ -308,15 +322,27 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
   get timings(): RequestTimings {
     const since = (ms: number | undefined): number | undefined =>
       ms === undefined ? undefined : ms - this.#madeMs;
+    const { dns, connect, tls } = this.#stages;
     return {
       queued: since(this.#foundMs),
-      dns: undefined,
-      connect: since(this.#openMs),
-      tls: undefined,
+      dns: since(dns),
+      connect: since(connect),
+      tls: since(tls),
       sent: since(this.#sentMs),
       firstByte: since(this.#headMs),
       end: since(this.#endMs),
     };
+  }
+
+  /** The stages of the connect, by the clock: the last one is over when the connection is open, and the adapter says how long each took. */
+  get #stages(): { dns?: number | undefined; connect?: number | undefined; tls?: number | undefined } {
+    const openMs = this.#openMs;
+    if (openMs === undefined) return {};
+    const { lookupMs, connectMs, tlsMs } = this.#opening ?? {};
+    const isTls = this.#endpoint.connect.tls !== undefined;
+    const connect = !isTls ? openMs : tlsMs === undefined ? undefined : openMs - tlsMs;
+    const hasLookup = lookupMs !== undefined && connectMs !== undefined && connect !== undefined;
+    return { dns: hasLookup ? connect - connectMs : undefined, connect, tls: isTls ? openMs : undefined };
   }
 
   #attempt(isFresh: boolean): void {

@@ -65,6 +65,9 @@ export const bunCapabilities: Capabilities = {
   reportsBadKey: true,
   choosesTls13Ciphers: false,
   acceptsCommonName: true,
+  tellsOpening: true,
+  // Bun.connect() looks names up inside, without an event of it.
+  tellsLookup: false,
 };
 
 /** The option by which a connect is not for Bun's own sockets, or undefined. */

@@ -10,6 +10,7 @@
  * @module
  */
 
+import { systemClock } from "../clock.ts";
 import type { BunHandlersLike, BunLike, BunSocketLike } from "./bun_like.ts";
 import { bunTls } from "./bun_tls.ts";
 import {
@@ -65,6 +66,10 @@ export class BunSocket implements Socket {
   readonly #startTlsRules: StartTlsRules;
   #ignoredHints: readonly string[] | undefined;
   #isTls = false;
+  #isUpgrade = false;
+  /** When the stage of the connect that is under way began. */
+  #stageMs = 0;
+  #connectMs: number | undefined;
   #native: BunSocketLike | undefined;
   #isReferenced = true;
   #noDelay: boolean;
@@ -106,6 +111,7 @@ export class BunSocket implements Socket {
   /** Dials; called once. */
   connect(bun: BunLike, ignoredHints: readonly string[] | undefined): void {
     this.#ignoredHints = ignoredHints;
+    this.#stageMs = systemClock.now();
     this.#dial(bun).catch((error: unknown) => this.#fail(error, "connect", "connect"));
   }
 
@@ -128,19 +134,32 @@ export class BunSocket implements Socket {
     native.setNoDelay(this.#noDelay);
     if (this.#keepAlive) native.setKeepAlive(true, this.#keepAliveDelayMs);
     if (!this.#isReferenced) native.unref();
-    if (!this.#isTls) this.#open(native);
+    // TLS over a connection that was there before has no such stage.
+    if (!this.#isUpgrade) this.#connectMs = this.#endStage();
+    if (!this.#isTls) this.#open(native, undefined);
   }
 
   onNativeHandshake(isAuthorized: boolean, error: Error | null): void {
     if (this.destroyed || !this.connecting) return;
-    if (isAuthorized && (error === null || error === undefined)) this.#open(this.#native!);
+    if (isAuthorized && (error === null || error === undefined)) this.#open(this.#native!, this.#endStage());
     else this.#fail(error ?? new Error("The peer's certificate was not authorized"), "tls", "connect");
   }
 
-  #open(native: BunSocketLike): void {
+  #endStage(): number {
+    const startedMs = this.#stageMs;
+    this.#stageMs = systemClock.now();
+    return this.#stageMs - startedMs;
+  }
+
+  #open(native: BunSocketLike, tlsMs: number | undefined): void {
     if (this.#isPaused) native.pause();
     this.connecting = false;
-    this.info = { ...describe(native, this.#options, this.#isTls), ignoredHints: this.#ignoredHints };
+    const opening = { connectMs: this.#connectMs, tlsMs };
+    this.info = {
+      ...describe(native, this.#options, this.#isTls),
+      ignoredHints: this.#ignoredHints,
+      opening,
+    };
     this.#send();
     this.#tell(this.handler.onOpen);
     this.#flush();
@@ -405,8 +424,9 @@ export class BunSocket implements Socket {
     if (this.#isTls) throw invalidState("start TLS on", "it speaks TLS");
     this.#startTlsRules.assertValues(options);
     const secured = new BunSocket({ ...this.#options, host: options.host }, handler, this.#startTlsRules);
-    secured.#isTls = true;
+    secured.#isTls = secured.#isUpgrade = true;
     secured.#isReferenced = this.#isReferenced;
+    secured.#stageMs = systemClock.now();
     const tls = bunTls(options, options.host);
     try {
       const pair = native.upgradeTLS({ tls, data: secured, socket: handlers });

@@ -59,6 +59,8 @@ export const minimalCapabilities: Capabilities = {
   reportsBadKey: true,
   choosesTls13Ciphers: true,
   acceptsCommonName: true,
+  tellsOpening: false,
+  tellsLookup: false,
 };
 
 /**

@@ -7,7 +7,7 @@
 import { bytes, check, equal } from "./conformance_scenario.ts";
 import type { ConformanceHarness } from "./conformance_harness.ts";
 import type { AddTest, Client, Scenario } from "./conformance_scenario.ts";
-import type { BindingOption, ConnectOptions, TlsOption } from "./socket.ts";
+import type { BindingOption, ConnectOptions, LookupFunction, TlsOption } from "./socket.ts";
 
 /** How many connects the storm gives up. */
 const STORM_CONNECTS = 1_000;
@@ -17,6 +17,7 @@ const STORM_BATCH = 50;
 /** Registers the tests. */
 export function openingTests(add: AddTest, harness: ConformanceHarness): void {
   openTests(add);
+  stageTests(add, harness);
   failureTests(add, harness);
   abortTests(add);
   optionTests(add, harness);
@@ -127,6 +128,38 @@ function openTests(add: AddTest): void {
     const texts = clients.map(({ intake }) => intake.text).join("");
     equal(texts, Array.from({ length: 100 }, (_, i) => String.fromCharCode(33 + i)).join(""), "echoes");
   });
+}
+
+function stageTests(add: AddTest, harness: ConformanceHarness): void {
+  const { capabilities } = harness;
+  const { tellsOpening, tellsLookup } = capabilities;
+
+  add("info.opening says how long the connect took, before onOpen", async (s) => {
+    const server = await s.listen();
+    let stages = "";
+    const client = s.connect(server.options, { onOpen: () => stages = stagesOf(client) });
+    await s.until(() => client.isOpen, "onOpen");
+    equal(stages.replace("lookupMs,", ""), "connectMs", "stages that were told");
+  }, { tellsOpening });
+
+  add("info.opening tells the look-up of a name by itself", async (s) => {
+    const server = await s.listen();
+    const lookup: LookupFunction = (_name, { all }, done) => {
+      const { host: address = "127.0.0.1" } = server.options;
+      if (all === true) done(null, [{ address, family: 4 }]);
+      else done(null, address, 4);
+    };
+    const client = s.connect({ ...server.options, host: "peer.test", lookup, autoSelectFamily: false });
+    await s.until(() => client.isOpen, "onOpen");
+    equal(stagesOf(client), "lookupMs,connectMs", "stages that were told of a connect to a name");
+  }, { tellsOpening, tellsLookup, ports: harness.ports, lookup: capabilities.options.has("lookup") });
+}
+
+/** The names of the stages that `info.opening` tells; each is a time. */
+export function stagesOf({ socket }: Client): string {
+  const stages = Object.entries(socket.info?.opening ?? {}).filter(([, ms]) => ms !== undefined);
+  for (const [name, ms] of stages) check(ms! >= 0 && ms! < 60_000, `info.opening.${name} is ${ms}`);
+  return ["lookupMs", "connectMs", "tlsMs"].filter((name) => stages.some(([told]) => told === name)).join();
 }
 
 function failureTests(add: AddTest, harness: ConformanceHarness): void {

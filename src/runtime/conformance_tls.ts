@@ -8,7 +8,7 @@ import { check, equal, pattern } from "./conformance_scenario.ts";
 import type { ConformanceHarness, PeerKind } from "./conformance_harness.ts";
 import type { AddTest, Client } from "./conformance_scenario.ts";
 import { answerTwoParts, expectNoStall } from "./conformance_flow.ts";
-import { expectReason } from "./conformance_opening.ts";
+import { expectReason, stagesOf } from "./conformance_opening.ts";
 import type { Capabilities, ConnectOptions, TlsOption, TlsOptions } from "./socket.ts";
 
 const MIB = 1024 * 1024;
@@ -60,6 +60,13 @@ function openTests(add: AddTest, harness: ConformanceHarness): void {
     equal(wasAuthorized, true, "info.tls.authorized in onOpen");
     equal(client.socket.info?.tls?.authorizationError, undefined, "info.tls.authorizationError");
   }, needs(harness, ["tls"]));
+
+  add("TLS: info.opening tells TLS from the connection below it", async (s) => {
+    const server = await s.listen("tls");
+    const client = s.connect(server.options);
+    await s.until(() => client.isOpen, "onOpen");
+    equal(stagesOf(client).replace("lookupMs,", ""), "connectMs,tlsMs", "stages that were told");
+  }, { ...needs(harness, ["tls"]), tellsOpening: capabilities.tellsOpening });
 
   add("TLS: the protocol chosen by ALPN is in info.tls", async (s) => {
     const server = await s.listen("tls");

@@ -66,6 +66,9 @@ export const denoCapabilities: Capabilities = {
   choosesTls13Ciphers: false,
   // rustls reads the subject alternative names only.
   acceptsCommonName: false,
+  tellsOpening: true,
+  // Deno.connect() looks names up inside; Deno.resolveDns() is another resolver, that of the DNS alone.
+  tellsLookup: false,
 };
 
 /** The option by which a connect is not for Deno's own sockets, or undefined. */

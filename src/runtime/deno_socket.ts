@@ -12,6 +12,7 @@
  * @module
  */
 
+import { systemClock } from "../clock.ts";
 import { giveBack, LARGE_BYTES, SMALL_BYTES, takeLarge, takeSmall } from "./deno_buffers.ts";
 import type { DenoConnLike, DenoLike, DenoTcpConnLike } from "./deno_like.ts";
 import {
@@ -56,6 +57,8 @@ export class DenoSocket implements Socket {
   #conn: DenoConnLike | undefined;
   #abort: AbortController | undefined;
   #isTls = false;
+  #connectMs: number | undefined;
+  #tlsMs: number | undefined;
   #isReferenced = true;
   #noDelay: boolean;
   #keepAlive: boolean;
@@ -112,8 +115,10 @@ export class DenoSocket implements Socket {
   }
 
   async #dial(options: ConnectOptions): Promise<string | null | undefined> {
+    const startedMs = systemClock.now();
     if (options.path !== undefined) {
       this.#adopt(await this.#deno.connect({ transport: "unix", path: options.path }));
+      this.#connectMs = systemClock.now() - startedMs;
       return undefined;
     }
     this.#abort = connectAbort();
@@ -127,6 +132,7 @@ export class DenoSocket implements Socket {
         : { autoSelectFamilyAttemptDelay: options.autoSelectFamilyAttemptTimeoutMs }),
     });
     this.#abort = undefined;
+    this.#connectMs = systemClock.now() - startedMs;
     if (!this.#adopt(conn)) return undefined;
     // TlsConn has no setNoDelay: it has to be set before (trap 10).
     conn.setNoDelay(this.#noDelay);
@@ -137,13 +143,16 @@ export class DenoSocket implements Socket {
 
   async #handshake(conn: DenoConnLike, tls: TlsOptions, host: string): Promise<string | null> {
     this.#isTls = true;
+    const startedMs = systemClock.now();
     const secured = await this.#deno.startTls(conn as never, {
       // Verified, and sent as SNI unless it is an address.
       hostname: tls.servername || tls.host || host,
       ...(tls.ALPNProtocols === undefined ? {} : { alpnProtocols: [...tls.ALPNProtocols] }),
     });
     if (!this.#adopt(secured)) return null;
-    return (await secured.handshake()).alpnProtocol;
+    const { alpnProtocol } = await secured.handshake();
+    this.#tlsMs = systemClock.now() - startedMs;
+    return alpnProtocol;
   }
 
   // False: the socket was destroyed while the connection was on its way.
@@ -160,7 +169,8 @@ export class DenoSocket implements Socket {
   #open(alpnProtocol: string | null | undefined, ignoredHints: readonly string[] | undefined): void {
     if (this.#isShut) return;
     this.connecting = false;
-    this.info = { ...describe(this.#conn!, alpnProtocol), ignoredHints };
+    const opening = { connectMs: this.#connectMs, tlsMs: this.#tlsMs };
+    this.info = { ...describe(this.#conn!, alpnProtocol), ignoredHints, opening };
     this.#flush();
     this.#tell(this.handler.onOpen);
     this.#next();

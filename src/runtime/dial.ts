@@ -135,6 +135,12 @@ class DialSocket implements Socket {
   /** The adapter's socket: the winner, or TLS over it. */
   inner: Socket | undefined;
 
+  /** When the stage that is under way began: the look-up, then the race. */
+  #stageMs: number;
+  #lookupMs: number | undefined;
+  #connectMs: number | undefined;
+  #info: SocketInfo | undefined;
+
   #addresses: LookupAddress[] = [];
   #next = 0;
   readonly #attempts: Set<Attempt> = new Set();
@@ -154,6 +160,7 @@ class DialSocket implements Socket {
   constructor(settings: DialerSettings, options: ConnectOptions, handler: SocketHandler) {
     this.#settings = settings;
     this.#clock = settings.clock ?? systemClock;
+    this.#stageMs = this.#clock.now();
     this.#options = options;
     this.#handler = handler;
   }
@@ -184,6 +191,7 @@ class DialSocket implements Socket {
     found: unknown,
   ): void {
     if (this.#isDestroyed) return;
+    this.#lookupMs = this.#endStage();
     const { host = "localhost" } = this.#options;
     if (error) return this.#close(fromNodeError(error, { phase: "lookup", address: host }));
     const { family = 0 } = this.#options;
@@ -284,8 +292,22 @@ class DialSocket implements Socket {
     if (hadEarly && !socket.destroyed && socket.pendingBytes === 0) this.#handler.onDrain();
   }
 
+  #endStage(): number {
+    const startedMs = this.#stageMs;
+    this.#stageMs = this.#clock.now();
+    return this.#stageMs - startedMs;
+  }
+
+  #dialledInfo(info: SocketInfo | undefined): SocketInfo | undefined {
+    if (info === undefined) return undefined;
+    const { tlsMs } = info.opening ?? {};
+    return { ...info, opening: { lookupMs: this.#lookupMs, connectMs: this.#connectMs, tlsMs } };
+  }
+
   #adopt(socket: Socket): void {
     this.inner = socket;
+    // Where TLS is a part of each attempt, it is over.
+    this.#connectMs = this.#endStage() - (socket.info?.opening?.tlsMs ?? 0);
     if (!this.#isReferenced) socket.unref?.();
     if (this.#isPaused) socket.pause();
     if (this.#noDelay !== undefined) socket.setNoDelay?.(this.#noDelay);
@@ -362,7 +384,7 @@ class DialSocket implements Socket {
   }
 
   get info(): SocketInfo | undefined {
-    return this.inner?.info;
+    return this.#info ??= this.#dialledInfo(this.inner?.info);
   }
 
   write(chunk: Uint8Array, more?: boolean): boolean {

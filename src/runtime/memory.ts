@@ -72,6 +72,9 @@ export const memoryCapabilities: Capabilities = {
   reportsBadKey: true,
   choosesTls13Ciphers: true,
   acceptsCommonName: true,
+  tellsOpening: true,
+  // There is no look-up that could take time.
+  tellsLookup: false,
 };
 
 /** Options of a {@linkcode MemoryNetwork}. */
@@ -241,12 +244,16 @@ export class MemoryNetwork {
   #accept(client: MemorySocket, listener: Listener, options: ConnectOptions): void {
     const { link } = client;
     link.options = listener.options;
+    const startedMs = this.#clock.now();
     this.#after(latencyMs(link), () => {
       if (client.destroyed) return;
       client.info = clientInfo(options, ++this.#lastPort);
       const server = new MemorySocket(link, mute);
       server.join(client);
-      this.#after(latencyMs(link), () => client.open());
+      this.#after(latencyMs(link), () => {
+        client.info = { ...client.info!, opening: { connectMs: this.#clock.now() - startedMs } };
+        client.open();
+      });
       server.open();
       this.#serve(server, listener, options);
     });

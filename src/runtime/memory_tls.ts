@@ -87,6 +87,8 @@ export class MemoryTlsSocket implements Socket {
   // Bytes of records that are not complete, or that came before a pause.
   #unread: Uint8Array = new Uint8Array(0);
   #isFinOwed = false;
+  #startedMs = 0;
+  #connectMs: number | undefined = undefined;
 
   /** Takes over an open socket, or one that is connecting. */
   constructor(inner: Socket, role: ClientRole | ServerRole, clock: Clock, handler: SocketHandler) {
@@ -95,7 +97,10 @@ export class MemoryTlsSocket implements Socket {
     this.#clock = clock;
     this.handler = handler;
     inner.handler = {
-      onOpen: () => this.#start(),
+      onOpen: () => {
+        this.#connectMs = inner.info?.opening?.connectMs;
+        this.#start();
+      },
       onData: (chunk) => this.#receive(chunk),
       onEnd: () => this.#fin(),
       onDrain: () => this.#drained(),
@@ -192,6 +197,7 @@ export class MemoryTlsSocket implements Socket {
   // Handshake.
 
   #start(): void {
+    this.#startedMs = this.#clock.now();
     if (this.destroyed || this.#role.side === "server") return;
     const { options, name } = this.#role;
     const hello: Hello = {
@@ -250,7 +256,8 @@ export class MemoryTlsSocket implements Socket {
 
   #open(tls: TlsInfo): void {
     this.#isOpen = true;
-    this.#info = { adapter: "memory", ...this.#inner.info, tls };
+    const opening = { connectMs: this.#connectMs, tlsMs: this.#clock.now() - this.#startedMs };
+    this.#info = { adapter: "memory", ...this.#inner.info, tls, opening };
     const early = this.#early;
     this.#early = [];
     this.#earlyBytes = 0;

@@ -11,6 +11,7 @@ import * as dns from "node:dns";
 import * as net from "node:net";
 import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
+import { systemClock } from "../clock.ts";
 import { lookupAddresses, readConnectOptions, readStartTlsOptions } from "./connect_options.ts";
 import { unsupportedOptionError } from "./errors.ts";
 import { bindDuplex, takeBack } from "./node_bindings.ts";
@@ -33,6 +34,7 @@ import {
   type Socket,
   type SocketHandler,
   type SocketInfo,
+  type SocketOpening,
   type StartTlsOptions,
   type TlsOptions,
   unsupportedOption,
@@ -130,8 +132,9 @@ class ConnectedSocket extends NodeSocket {
     socket.phase = "tls";
     const attempt = attemptOf(socket, options, options.host, options.port ?? 0, this.#memory);
     if (attempt === undefined) raw.destroy();
-    else if (tlsNeedsGate) secureThroughGate(socket, attempt, new Gate(raw as net.Socket, this.gate));
-    else secure(socket, attempt, { socket: raw }, "readable");
+    else if (tlsNeedsGate) {
+      secureThroughGate(socket, attempt, new Gate(raw as net.Socket, this.gate), new Stages());
+    } else secure(socket, attempt, { socket: raw }, "readable", new Stages());
     return socket;
   }
 }
@@ -149,33 +152,64 @@ function connect(
   const peer = options.path === undefined ? { address: host, port: options.port } : { address: options.path };
   const socket = new ConnectedSocket(handler, peer, memory);
   const hints = ignoredHints(options, nodeCapabilities);
+  const stages = new Stages();
   if (options.tls === undefined) {
-    const stream = net.connect(netOptions(options, socket));
+    const stream = net.connect(netOptions(options, socket, stages));
     socket.attach(stream, "onread");
+    stages.watch(stream, options);
     stream.once("connect", () => {
       stream.setNoDelay(options.noDelay ?? true);
-      socket.open(infoOf(stream, hints));
+      socket.open({ ...infoOf(stream, hints), opening: stages.ended() });
     });
     return socket;
   }
   assertTlsOptions(options.tls);
   const attempt = attemptOf(socket, options.tls, host, options.path ?? options.port ?? 0, memory);
   if (attempt === undefined) return socket;
-  const reach = netOptions(options, socket) as object;
+  const reach = netOptions(options, socket, stages) as object;
   const stream = tlsNeedsGate
     ? secureThroughGate(
       socket,
       attempt,
       new Gate(net.connect({ ...reach, onread: undefined } as never)),
+      stages,
       hints,
     )
-    : secure(socket, attempt, reach, "onread", hints);
+    : secure(socket, attempt, reach, "onread", stages, hints);
+  stages.watch(stream, options);
   stream.once("connect", () => {
     stream.setNoDelay(options.noDelay ?? true);
     socket.phase = "tls";
     onTransport?.();
   });
   return socket;
+}
+
+/** How long the stages of a connect take: each begins where the one before it has ended. */
+class Stages {
+  readonly #opening: { -readonly [Stage in keyof SocketOpening]: SocketOpening[Stage] } = {};
+  #startedMs = systemClock.now();
+
+  watch(stream: net.Socket, { host = "localhost", path }: ConnectOptions): void {
+    // Bun emits it for no look-up but its own.
+    if (path === undefined && net.isIP(host) === 0) stream.once("lookup", () => this.lookedUp());
+    stream.once("connect", () => this.#end("connectMs"));
+  }
+
+  lookedUp(): void {
+    if (this.#opening.lookupMs === undefined) this.#end("lookupMs");
+  }
+
+  ended(stage?: keyof SocketOpening): SocketOpening {
+    if (stage !== undefined) this.#end(stage);
+    return this.#opening;
+  }
+
+  #end(stage: keyof SocketOpening): void {
+    const now = systemClock.now();
+    this.#opening[stage] = now - this.#startedMs;
+    this.#startedMs = now;
+  }
 }
 
 // Key material that cannot be used is a failed connect, as on runtimes that look at it later.
@@ -202,6 +236,7 @@ function secure(
   attempt: TlsAttempt,
   reach: { readonly socket?: Duplex },
   read: "onread" | "readable" | Gate,
+  stages: Stages,
   hints?: readonly string[],
 ): tls.TLSSocket {
   const stream = startTlsStream(socket, attempt, reach, read);
@@ -213,7 +248,7 @@ function secure(
     if (refused !== undefined) return socket.fail(refused);
     stream.off("close", forget);
     const transport = read instanceof Gate ? read.transport : stream;
-    socket.open({ ...infoOf(transport, hints), tls: attempt.infoOf(stream) });
+    socket.open({ ...infoOf(transport, hints), tls: attempt.infoOf(stream), opening: stages.ended("tlsMs") });
   });
   return stream;
 }
@@ -249,16 +284,17 @@ function secureThroughGate(
   socket: NodeSocket,
   attempt: TlsAttempt,
   gate: Gate,
+  stages: Stages,
   hints?: readonly string[],
 ): net.Socket {
-  secure(socket, attempt, { socket: gate }, gate, hints);
+  secure(socket, attempt, { socket: gate }, gate, stages, hints);
   return gate.raw;
 }
 
 // One buffer for all sockets: the system reads into it, and `onData` has returned before anything else can read.
 const sharedReadBuffer = new Uint8Array(64 * 1024);
 
-function netOptions(options: ConnectOptions, socket: NodeSocket): net.NetConnectOpts {
+function netOptions(options: ConnectOptions, socket: NodeSocket, stages: Stages): net.NetConnectOpts {
   const common = {
     allowHalfOpen: true,
     noDelay: options.noDelay ?? true,
@@ -277,7 +313,7 @@ function netOptions(options: ConnectOptions, socket: NodeSocket): net.NetConnect
     port: options.port,
     family: options.family ?? 0,
     ...given("hints", options.hints),
-    ...given("lookup", lookup && marked(lookup, socket)),
+    ...given("lookup", lookup && marked(lookup, socket, stages)),
     ...given("localAddress", options.localAddress),
     ...given("localPort", options.localPort),
     ...given("autoSelectFamily", options.autoSelectFamily),
@@ -290,7 +326,7 @@ function given(name: string, value: unknown): Record<string, unknown> {
 }
 
 // What a user's look-up fails with, thrown or told, is the connect's error in the phase "lookup".
-function marked(lookup: LookupFunction, socket: NodeSocket): LookupFunction {
+function marked(lookup: LookupFunction, socket: NodeSocket, stages: Stages): LookupFunction {
   return (hostname, options, callback) => {
     const fail = (error: unknown): void => {
       socket.phase = "lookup";
@@ -298,6 +334,7 @@ function marked(lookup: LookupFunction, socket: NodeSocket): LookupFunction {
     };
     const answer = (error: unknown, found: unknown): void => {
       if (error) return fail(error);
+      stages.lookedUp();
       let addresses: LookupAddress[];
       // At some answers node:net would throw, where nobody can catch it; at none of many, too.
       try {

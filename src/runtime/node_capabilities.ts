@@ -83,6 +83,8 @@ function tableOf(host: Host): Capabilities {
     reportsBadKey: host !== "deno",
     choosesTls13Ciphers: host === "node",
     acceptsCommonName: true,
+    tellsOpening: true,
+    tellsLookup: true,
   };
 }
 

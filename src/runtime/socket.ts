@@ -306,6 +306,18 @@ export interface SocketInfo {
   readonly tls?: TlsInfo | undefined;
   /** Hints that were asked for and could not be honoured. */
   readonly ignoredHints?: readonly string[] | undefined;
+  /** How long each stage of the connect took; undefined: the adapter does not tell, or did not connect by itself. */
+  readonly opening?: SocketOpening | undefined;
+}
+
+/** The stages of a connect, one after the other, in ms; undefined: there was none, or the adapter does not tell it apart. */
+export interface SocketOpening {
+  /** The look-up of the name, from the call to `Connect` (capability `tellsLookup`; else a part of `connectMs`). */
+  readonly lookupMs?: number | undefined;
+  /** From there until the connection stood, the attempts that lost the race included; undefined for `startTls`. */
+  readonly connectMs?: number | undefined;
+  /** From there until TLS was ready and the peer verified; undefined on a plain connection. */
+  readonly tlsMs?: number | undefined;
 }
 
 /** What is known of an open TLS connection. */
@@ -397,6 +409,10 @@ export interface Capabilities {
   readonly choosesTls13Ciphers: boolean;
   /** A certificate that names the host in its CN alone is accepted, as Node does. */
   readonly acceptsCommonName: boolean;
+  /** `info.opening` says how long the connection took, and TLS over it. */
+  readonly tellsOpening: boolean;
+  /** `info.opening.lookupMs` tells the look-up of a name from the connect to its address. */
+  readonly tellsLookup: boolean;
 }
 
 /**

@@ -2,8 +2,15 @@
 import * as assert from "uvu/assert";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createSecureServer } from "node:https";
-import type { AddressInfo } from "node:net";
-import { Agent, type AgentOptions } from "@holdfast/agent";
+import {
+  type AddressInfo,
+  connect,
+  createServer as createNetServer,
+  type Server as NetServer,
+  type Socket,
+} from "node:net";
+import { Agent, type AgentOptions, type LookupFunction } from "@holdfast/agent";
+import { adapterFor } from "../../src/runtime/mod.ts";
 import { ca, expired, good, selfSigned, unknownCa, wrongHost } from "../certs/certs.ts";
 import { suite } from "../harness/suite.ts";
 
@@ -18,21 +25,26 @@ interface Origin {
   close(): Promise<void>;
 }
 
-async function serve(server: Server): Promise<Origin> {
+async function serve(server: NetServer | Server): Promise<Origin> {
   let accepted = 0;
   let open = 0;
   let peak = 0;
-  server.on("connection", (socket) => {
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
     accepted++;
+    sockets.add(socket);
     peak = Math.max(peak, ++open);
-    socket.on("close", () => open--);
+    socket.on("close", () => {
+      open--;
+      sockets.delete(socket);
+    });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   const close = (): Promise<void> =>
     new Promise((resolve) => {
       server.close(() => resolve());
-      server.closeAllConnections();
+      for (const socket of sockets) socket.destroy();
     });
   return { port, accepted: () => accepted, peak: () => peak, close };
 }
@@ -46,7 +58,10 @@ const echo: RequestListener = (request, response) => {
   });
 };
 
-async function withOrigin(server: Server, body: (origin: Origin) => Promise<void>): Promise<void> {
+async function withOrigin(
+  server: NetServer | Server,
+  body: (origin: Origin) => Promise<void>,
+): Promise<void> {
   const origin = await serve(server);
   try {
     await body(origin);
@@ -175,5 +190,67 @@ test("rejectUnauthorized: false accepts what the user wants accepted", async () 
     });
   });
 });
+
+test("timings: each stage in its order, the look-up where the adapter tells it", async () => {
+  await withOrigin(createSecureServer(good, echo), async (origin) => {
+    await withAgent({ ca }, async (agent) => {
+      const url = `https://localhost:${origin.port}/`;
+      const { capabilities } = adapterFor({ host: "localhost", port: origin.port, tls: { ca } });
+      const response = await agent.request(url);
+      await response.body.dump();
+      const { queued, dns, connect, tls, sent, firstByte, end } = response.timings;
+      assert.is(dns !== undefined, capabilities.tellsLookup);
+      assertRising([0, queued, dns ?? queued, connect, tls, sent, firstByte, end]);
+    });
+  });
+});
+
+test("timings: what takes long is told as what it is", async () => {
+  await withOrigin(createSecureServer(good, echo), async (origin) => {
+    const relay = createRelay(origin.port, 60);
+    await withOrigin(relay, async ({ port }) => {
+      // Node's timers may be up to a millisecond early.
+      const lookup: LookupFunction = (_name, { all }, done) =>
+        void setTimeout(() => {
+          if (all === true) done(null, [{ address: "127.0.0.1", family: 4 }]);
+          else done(null, "127.0.0.1", 4);
+        }, 40);
+      for (const options of [{ ca }, { ca, lookup }]) {
+        await withAgent(options as AgentOptions, async (agent) => {
+          const response = await agent.request(`https://localhost:${port}/`);
+          await response.body.dump();
+          const { queued, dns, connect, tls } = response.timings;
+          assert.ok(tls! - connect! >= 55, `TLS took ${tls! - connect!} ms`);
+          if ("lookup" in options) assert.ok(dns! - queued! >= 35, `the look-up took ${dns! - queued!} ms`);
+        });
+      }
+    });
+  });
+});
+
+/** Passes bytes on to a port; the first answer on each connection comes `delayMs` late. */
+function createRelay(port: number, delayMs: number): NetServer {
+  return createNetServer((client) => {
+    const origin = connect(port, "127.0.0.1");
+    client.pipe(origin);
+    origin.once("data", (first: Uint8Array) => {
+      origin.pause();
+      setTimeout(() => {
+        client.write(first);
+        origin.pipe(client);
+      }, delayMs);
+    });
+    for (const [one, other] of [[client, origin], [origin, client]] as const) {
+      one.on("error", () => {});
+      one.on("close", () => other.destroy());
+    }
+  });
+}
+
+function assertRising(moments: readonly (number | undefined)[]): void {
+  const text = moments.join(", ");
+  assert.ok(moments.every((ms) => ms !== undefined), text);
+  assert.ok(moments.every((ms, index) => index === 0 || ms! >= moments[index - 1]!), text);
+}
 
 test.run();

@@ -251,6 +251,29 @@ test("timings tell when what happened, in ms since the call", async () => {
   at.agent.destroy();
 });
 
+test("timings tell the connection from TLS over it, and nothing of either for a reused one", async () => {
+  const at = fixture();
+  const listen = (port: number, tls?: object): void =>
+    void at.network.listen({ host: "a", port }, async (peer) => {
+      while (await peer.readUntil("\r\n\r\n") !== undefined) peer.send(ok());
+      peer.end();
+    }, { latencyMs: 10, ...(tls && { tls }) });
+  listen(80);
+  listen(443, {});
+  const timings = async (url: string): Promise<unknown> => {
+    const response = await at.agent.request(url);
+    await response.body.dump();
+    const { queued, dns, connect, tls, sent, firstByte, end } = response.timings;
+    return [queued, dns, connect, tls, sent, firstByte, end];
+  };
+  const of = (url: string): Promise<unknown> => at.clock.until(timings(url));
+  assert.equal(await of("http://a/"), [0, undefined, 20, undefined, 20, 40, 40]);
+  assert.equal(await of("http://a/"), [0, undefined, undefined, undefined, 0, 20, 20]);
+  assert.equal(await of("https://a/"), [0, undefined, 20, 40, 40, 60, 60]);
+  assert.equal(await of("https://a/"), [0, undefined, undefined, undefined, 0, 20, 20]);
+  at.agent.destroy();
+});
+
 test("onInformational is called with each interim response; what it throws fails the request", async () => {
   const at = fixture();
   const early = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nLink: </b>\r\n\r\n";

@@ -102,6 +102,28 @@ test("interleave() alternates the families, beginning with the first address's",
   assert.equal(interleave([v4("1.1.1.1"), v6("a::"), v6("b::")]).map(({ family }) => family), [4, 6, 6]);
 });
 
+test("info.opening tells the look-up, the race with its losers, and TLS over the winner", async () => {
+  const world = new World([v6("a::"), v4("1.1.1.1")]);
+  world.network.fault({ host: "a::", port }, "hang");
+  world.network.listen({ host: "1.1.1.1", port }, () => {}, { latencyMs: 20, tls: {} });
+  const lookup: LookupFunction = (_name, _options, done) =>
+    void world.clock.after(40, () => done(null, [v6("a::"), v4("1.1.1.1")]));
+  const tls = { host: "localhost" };
+  // TLS is started on the winner, and is a part of each attempt.
+  for (const capabilities of [memoryCapabilities, { ...memoryCapabilities, startTls: false }]) {
+    const seen = new Recorder();
+    const dial = createDialer({ ...world.settings, capabilities, lookup });
+    const socket = dial({ host: "peer.test", port, tls }, seen);
+    await world.clock.until(seen.opened);
+    const { opening } = socket.info!;
+    assert.equal([opening?.lookupMs, opening?.connectMs], [40, 250 + 40]);
+    assert.ok(opening!.tlsMs! >= 40, String(opening!.tlsMs));
+    socket.destroy();
+    await world.clock.until(seen.closed);
+  }
+  world.assertNothingLeft();
+});
+
 test("the first address that answers in time is the only one tried", async () => {
   const world = new World([v6("a::"), v4("1.1.1.1")], 100);
   world.listen("a::", 100);
