@@ -27,6 +27,8 @@ const AGENT_ORDER = [
   "request_upload",
   "request_plan",
   "request_input",
+  "request_series",
+  "response_drain",
   "retry_after",
   "request_exchange",
   "request",

@@ -270,8 +270,8 @@ export class AgentBase extends EventEmitter {
   }
 
   /**
-   * Takes no request any more (ERR_AGENT_CLOSED), lets those it has taken end, and resolves once every connection is
-   * closed. Differs from Node: new.
+   * Takes no request any more (ERR_AGENT_CLOSED), lets those it has taken end, their retries, redirects and waits for
+   * Retry-After included, and resolves once every connection is closed. Differs from Node: new.
    *
    * @example
    * ```ts

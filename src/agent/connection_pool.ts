@@ -159,7 +159,8 @@ export class ConnectionPool
       this.stats.of(endpoint.name).retried++;
       // Taken before: its agent's end waits for it.
       this.#admit(waiter, isFresh);
-    } else this.ask(waiter);
+    } else if (options?.isTaken === true) this.#admit(waiter, false);
+    else this.ask(waiter);
     return waiter;
   }
 

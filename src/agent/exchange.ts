@@ -111,6 +111,8 @@ export interface Endpoint {
 export interface DispatchOptions {
   /** Never on a connection that has served before: a retry's (RFC 9110 section 9.2.2: what closed one kept connection may have closed all). */
   readonly fresh?: boolean | undefined;
+  /** Of a request that was taken before ({@linkcode Dispatcher.onRequestStart}): not refused, although no new one is taken any more. */
+  readonly isTaken?: boolean | undefined;
 }
 
 /** A request that takes several attempts where it has to, with time between them. */

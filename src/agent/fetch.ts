@@ -16,6 +16,8 @@ import type { RequestTimeouts } from "./deadlines.ts";
 import { type FetchInit, type FetchRequest, readFetch, type RequestAgent } from "./fetch_request.ts";
 import { fetchFailure, toResponse } from "./fetch_response.ts";
 import type { AgentResponse } from "./request_exchange.ts";
+import { partOf, RequestSeries } from "./request_series.ts";
+import { drain } from "./response_drain.ts";
 import { systemClock } from "../clock.ts";
 
 /** A fetch that sends its requests through an agent. */
@@ -23,11 +25,6 @@ export type AgentFetch = (input: string | URL | Request, init?: FetchInit) => Pr
 
 /** Fetch Standard, "HTTP-redirect fetch": a 21st redirect is an error. */
 const MAX_REDIRECTS = 20;
-/** How much of a redirect's body is read so that its connection can be used again: curl's and hyper's are of this size. */
-const MAX_DRAINED_BYTES = 65_536;
-/** How long that may take, ms. */
-const MAX_DRAIN_MS = 1_000;
-
 // The runtime's own, for what has no connection; somebody may put ours in its place.
 const runtimeFetch = globalThis.fetch;
 
@@ -78,21 +75,29 @@ async function otherScheme(url: URL, input: string | URL | Request, init: FetchI
   }
 }
 
+/** All hops are one request to the agent, whose end waits for the last of them. */
 async function follow(agent: RequestAgent, request: FetchRequest, init: FetchInit): Promise<Response> {
+  const series = new RequestSeries();
+  try {
+    return await followIn(series, agent, request, init);
+  } finally {
+    series.end();
+  }
+}
+
+async function followIn(
+  series: RequestSeries,
+  agent: RequestAgent,
+  request: FetchRequest,
+  init: FetchInit,
+): Promise<Response> {
   const { signal } = request;
   const { retry } = init;
   let { timeouts } = init;
   for (let redirects = 0;; redirects++) {
     const { url, method, headers, body } = request;
-    const response = await agent.request(url, {
-      method,
-      headers,
-      body,
-      signal,
-      timeouts,
-      retry,
-      decode: true,
-    });
+    const part = partOf(series, { method, headers, body, signal, timeouts, retry, decode: true });
+    const response = await agent.request(url, part);
     const location = isRedirect(response.status)
       ? response.headers.location as string | undefined
       : undefined;
@@ -105,7 +110,7 @@ async function follow(agent: RequestAgent, request: FetchRequest, init: FetchIni
         integrity === "" ? undefined : await checkedBody(response, integrity),
       );
     }
-    drain(response);
+    drain(response.body, systemClock);
     if (request.redirect === "error") throw new RedirectError("Met a redirect, which init.redirect forbids");
     if (redirects === MAX_REDIRECTS) throw new RedirectError(`Met more than ${MAX_REDIRECTS} redirects`);
     redirectTo(request, response.status, locationUrl(location, url));
@@ -123,25 +128,6 @@ function restOf(timeouts: RequestTimeouts | undefined, response: AgentResponse):
 
 function isRedirect(status: number): boolean {
   return status === 301 || status === 302 || status === 303 || status === 307 || status === 308;
-}
-
-/**
- * The body is nobody's: read in the background as far as that is cheaper than a new connection. One that drips would hold
- * its socket, and the process, for ever.
- */
-function drain(response: AgentResponse): void {
-  const pieces = response.body[Symbol.asyncIterator]();
-  const leave = (): void => void pieces.return?.();
-  const timer = systemClock.after(MAX_DRAIN_MS, leave);
-  const read = async (): Promise<void> => {
-    let bytes = 0;
-    for (let step = await pieces.next(); !step.done; step = await pieces.next()) {
-      bytes += step.value.length;
-      if (bytes > MAX_DRAINED_BYTES) return leave();
-    }
-  };
-  // However it ended, the connection has been dealt with.
-  read().catch(() => {}).finally(() => timer.cancel());
 }
 
 function locationUrl(location: string, base: URL): URL {

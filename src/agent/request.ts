@@ -5,15 +5,16 @@
  * @module
  */
 
-import { AbortError, invalidArgType, outOfRange } from "./core/errors.ts";
+import { AbortError, invalidArgType, outOfRange, tellFacts } from "./core/errors.ts";
 import { isIdempotent, MAX_TRIES } from "./core/retry.ts";
 import type { Dispatcher } from "./exchange.ts";
 import type { RequestTarget } from "./options.ts";
 import { type AgentResponse, LeanExchange } from "./request_exchange.ts";
-import { readBody } from "./request_body.ts";
+import { type OutgoingBody, readBody } from "./request_body.ts";
 import { type AgentRequestInit, hasIdempotencyKey, planRequest, type RequestPlan } from "./request_plan.ts";
+import { RequestSeries, seriesOf } from "./request_series.ts";
+import { drain } from "./response_drain.ts";
 import { retryAfterMs } from "./retry_after.ts";
-import type { Clock } from "../clock.ts";
 
 /**
  * Sends a request and resolves with the response once its head has come.
@@ -35,7 +36,7 @@ export function request(
   try {
     const retryAfter = readRetryAfter(init.retryAfter);
     if (retryAfter !== undefined) return requestLater(dispatcher, target, init, retryAfter);
-    return send(dispatcher, target, init);
+    return send(dispatcher, target, init, seriesOf(init)).response;
   } catch (error) {
     return Promise.reject(error);
   }
@@ -45,18 +46,33 @@ function send(
   dispatcher: Dispatcher,
   target: RequestTarget,
   init: AgentRequestInit,
+  series: RequestSeries | undefined,
   plan?: RequestPlan,
-): Promise<AgentResponse> {
+): LeanExchange {
   const { signal } = init;
   if (signal?.aborted) {
     const error = new AbortError(signal.reason);
-    (plan?.body ?? readBody(init.body))?.discard(error);
-    throw error;
+    throw notTried(error, plan?.body ?? readBody(init.body));
   }
   plan ??= planRequest(dispatcher.isPersistent, target, init);
+  const isTaken = series !== undefined && enter(series, dispatcher, plan);
   const exchange = new LeanExchange(dispatcher, target.endpoint, plan, init);
-  exchange.send();
-  return exchange.response;
+  exchange.send(isTaken);
+  return exchange;
+}
+
+function enter(series: RequestSeries, dispatcher: Dispatcher, plan: RequestPlan): boolean {
+  try {
+    return series.enter(dispatcher);
+  } catch (error) {
+    throw notTried(error as Error, plan.body);
+  }
+}
+
+function notTried(error: Error, body: OutgoingBody | undefined): Error {
+  body?.discard(error);
+  tellFacts(error, { reusedSocket: false, bytesWritten: 0, bytesRead: 0, attempts: 0 });
+  return error;
 }
 
 /** Longest wait where the caller says `true`, ms. */
@@ -84,33 +100,35 @@ async function requestLater(
   const mayRepeat = (isIdempotent(plan.method) || hasIdempotencyKey(plan)) &&
     plan.body?.isReplayable !== false;
   const dueMs = clock.now() + plan.limits.total;
-  for (let attempts = 1;; attempts++) {
-    // The total is for all attempts together.
-    const total = dueMs - clock.now();
-    const response = await send(dispatcher, target, init, { ...plan, limits: { ...plan.limits, total } });
-    const waitMs = mayRepeat && attempts < MAX_TRIES
-      ? retryAfterMs(response.status, response.headers)
-      : undefined;
-    if (waitMs === undefined || waitMs > maxMs || clock.now() + waitMs >= dueMs) return response;
-    // Whatever becomes of it: the next response is what counts.
-    response.body.dump().catch(() => {});
-    await wait(clock, waitMs, init.signal ?? undefined);
+  const series = new RequestSeries();
+  try {
+    for (let attempts = 1;; attempts++) {
+      // The total is for all attempts together.
+      const limits = { ...plan.limits, total: dueMs - clock.now() };
+      const exchange = send(dispatcher, target, init, series, { ...plan, limits });
+      const response = await exchange.response;
+      const waitMs = mayRepeat && attempts < MAX_TRIES
+        ? retryAfterMs(response.status, response.headers)
+        : undefined;
+      if (waitMs === undefined || waitMs > maxMs || clock.now() + waitMs >= dueMs) return response;
+      drain(response.body, clock);
+      await wait(series, waitMs, exchange, init.signal ?? undefined);
+    }
+  } finally {
+    series.end();
   }
 }
 
-/** Rejects with AbortError once `signal` aborts. */
-function wait(clock: Clock, ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      timer.cancel();
-      reject(new AbortError(signal!.reason));
-    };
-    // Nothing else holds the process.
-    const timer = clock.after(ms, () => {
-      signal?.removeEventListener("abort", onAbort);
-      resolve();
-    }, { ref: true });
-    signal?.addEventListener("abort", onAbort);
-    if (signal?.aborted === true) onAbort();
-  });
+async function wait(
+  series: RequestSeries,
+  ms: number,
+  { facts }: LeanExchange,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  try {
+    await series.wait(ms, signal);
+  } catch (error) {
+    tellFacts(error as Error, facts);
+    throw error;
+  }
 }

@@ -26,6 +26,7 @@ import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
 import type {
   Dispatched,
   Dispatcher,
+  DispatchOptions,
   Endpoint,
   Exchange,
   ExchangeControl,
@@ -150,15 +151,15 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
     });
   }
 
-  /** The first attempt. */
-  send(): void {
+  /** The first attempt; `isTaken`: of a request that the dispatcher has taken before. */
+  send(isTaken: boolean): void {
     const { signal } = this.#init;
     if (signal !== undefined && signal !== null) {
       this.#onAbort = () => this.#abort(new AbortError(signal.reason));
       signal.addEventListener("abort", this.#onAbort);
     }
     this.#dispatcher.onRequestStart?.(this);
-    this.#attempt(false);
+    this.#attempt(isTaken ? TAKEN : undefined);
   }
 
   /** {@linkcode LastingRequest}: by the dispatcher. */
@@ -262,7 +263,7 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
       // The caller's own fault is the caller's own error.
       error = thrown as Error;
     }
-    const facts = this.#facts();
+    const { facts } = this;
     this.#finish(error);
     tellFacts(error, facts);
     if (error instanceof SocketError) Object.assign(error, facts);
@@ -280,7 +281,7 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
 
   abortBody(error: Error): void {
     // A coding may turn out to be broken when the connection has long been done.
-    if (this.#isDone) tellFacts(error, this.#facts());
+    if (this.#isDone) tellFacts(error, this.facts);
     else this.#abort(error);
   }
 
@@ -312,6 +313,16 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
   }
 
   // What the response shows.
+
+  /** How far the last attempt came. */
+  get facts(): FailureFacts {
+    return {
+      reusedSocket: this.#isReused,
+      bytesWritten: this.#control?.bytesWritten ?? 0,
+      bytesRead: this.#control?.bytesRead ?? 0,
+      attempts: this.#attempts,
+    };
+  }
 
   /** The fields behind the body, once it is there. */
   get trailers(): IncomingHeaders {
@@ -345,13 +356,13 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
     return { dns: hasLookup ? connect - connectMs : undefined, connect, tls: isTls ? openMs : undefined };
   }
 
-  #attempt(isFresh: boolean): void {
+  #attempt(options: DispatchOptions | undefined): void {
     this.#attempts++;
     this.#dispatched = this.#control = undefined;
     this.#isReused = false;
     this.#openMs = this.#sentMs = undefined;
     this.#isConnecting = false;
-    this.#dispatched = this.#dispatcher.dispatch(this, this.#endpoint, isFresh ? FRESH : undefined);
+    this.#dispatched = this.#dispatcher.dispatch(this, this.#endpoint, options);
     if (this.#control === undefined && !this.#isConnecting) this.#deadlines.enter("pool");
   }
 
@@ -417,7 +428,7 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
   #retries(error: Error): boolean {
     if (!(error instanceof SocketError || error instanceof ConnectionClosedError)) return false;
     const { method, body, isUpload, retryPolicy, mayRetry } = this.#plan;
-    const { reusedSocket, bytesWritten, bytesRead } = this.#facts();
+    const { reusedSocket, bytesWritten, bytesRead } = this.facts;
     const attempts = this.#attempts;
     const verdict = retryVerdict({
       method,
@@ -437,7 +448,7 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
     this.#upload = undefined;
     this.#stopWaiting();
     if (typeof answer === "number") this.#attemptLater(answer);
-    else this.#attempt(true);
+    else this.#attempt(FRESH);
     return true;
   }
 
@@ -445,21 +456,13 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
     this.#deadlines.enter(undefined);
     this.#retryTimer = this.#dispatcher.clock.after(delayMs, () => {
       this.#retryTimer = undefined;
-      this.#attempt(true);
+      this.#attempt(FRESH);
     }, { ref: true });
-  }
-
-  #facts(): FailureFacts {
-    return {
-      reusedSocket: this.#isReused,
-      bytesWritten: this.#control?.bytesWritten ?? 0,
-      bytesRead: this.#control?.bytesRead ?? 0,
-      attempts: this.#attempts,
-    };
   }
 }
 
-const FRESH = { fresh: true };
+const FRESH: DispatchOptions = { fresh: true };
+const TAKEN: DispatchOptions = { isTaken: true };
 const NO_FIELDS: IncomingHeaders = Object.freeze(Object.create(null));
 
 /** Header objects are made when first asked for: most callers read few of them, or none. */

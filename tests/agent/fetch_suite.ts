@@ -3,7 +3,16 @@ import * as assert from "uvu/assert";
 import zlib from "node:zlib";
 import { Readable } from "node:stream";
 import { suite } from "../harness/suite.ts";
-import { Agent, createFetch, type FetchInit, TimeoutError } from "@holdfast/agent";
+import {
+  Agent,
+  type AgentRequestInit,
+  type AgentResponse,
+  createFetch,
+  type FetchInit,
+  type RequestInput,
+  TimeoutError,
+} from "@holdfast/agent";
+import { ManualClock, MemoryNetwork } from "@holdfast/agent/testing";
 import { type Fixture, fixture, ok, outcome } from "./memory_origin.ts";
 
 const test = suite("fetch");
@@ -517,6 +526,49 @@ test("total counts over all redirects", async () => {
   await at.clock.advance(1_000);
   assert.is(((await failed).cause as TimeoutError).phase, "total");
   at.agent.destroy();
+});
+
+test("a redirect goes on after close(), which waits for it", async () => {
+  const at = fixture();
+  let requests = 0;
+  at.serve("a", async (peer, head) => {
+    requests++;
+    await new Promise<void>((resolve) => at.clock.after(10, resolve));
+    const isLast = head.startsWith("GET /last");
+    peer.send(isLast ? ok("there") : "HTTP/1.1 302 Found\r\nLocation: /last\r\nContent-Length: 0\r\n\r\n");
+  });
+  const fetched = at.agent.fetch("http://a/first");
+  await at.clock.settle();
+  const closed = at.agent.close().then(() => requests);
+  const response = await at.clock.until(fetched);
+  assert.equal([response.url, await response.text()], ["http://a/last", "there"]);
+  assert.equal([await at.clock.until(closed), at.network.sockets.size, at.clock.pending], [2, 0, 0]);
+  const refused = await outcome(at.clock, at.agent.fetch("http://a/first"));
+  assert.is((refused as { code?: string }).code, "ERR_AGENT_CLOSED");
+});
+
+test("destroy() ends a redirect between two hops", async () => {
+  const clock = new ManualClock();
+  const network = new MemoryNetwork({ clock });
+  class Slow extends Agent {
+    override async request(url: RequestInput, init?: AgentRequestInit): Promise<AgentResponse> {
+      await new Promise<void>((resolve) => clock.after(10, resolve));
+      return await super.request(url, init);
+    }
+  }
+  const agent = new Slow({ keepAlive: true, runtime: network.connect, clock });
+  const paths: string[] = [];
+  network.listen({ host: "a" }, async (peer) => {
+    paths.push((await peer.readUntil("\r\n\r\n"))!.split(" ")[1]!);
+    peer.send("HTTP/1.1 302 Found\r\nLocation: /next\r\nContent-Length: 0\r\n\r\n");
+  });
+  const fetched = agent.fetch("http://a/first").catch((error) => error);
+  await clock.advance(15);
+  agent.destroy();
+  const error = await clock.until(fetched) as { code?: string; attempts?: number };
+  assert.equal([error.code, error.attempts, paths, clock.now()], ["ERR_AGENT_DESTROYED", 0, ["/first"], 20]);
+  assert.is((await clock.until(agent.fetch("http://a/x", { redirect: "manual" }))).status, 302);
+  agent.destroy();
 });
 
 test("fetch is an SDK's: it needs no this, and no second argument", async () => {

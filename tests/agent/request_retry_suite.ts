@@ -2,7 +2,7 @@
 import * as assert from "uvu/assert";
 import { suite } from "../harness/suite.ts";
 import type { Agent, AgentRequestInit, FailureFacts, RetryFailure } from "@holdfast/agent";
-import { type Fixture, fixture, ok, outcome } from "./memory_origin.ts";
+import { codeOf, type Fixture, fixture, ok, outcome } from "./memory_origin.ts";
 
 const test = suite("retries of agent.request()");
 
@@ -255,6 +255,51 @@ test("Retry-After is heeded 3 times, and an abort ends the wait", async () => {
   controller.abort();
   assert.is((await outcome(at.clock, waiting) as { code: string }).code, "ABORT_ERR");
   assert.is(seen.length, 5);
+  at.agent.destroy();
+});
+
+test("destroy() ends the wait for Retry-After at once", async () => {
+  const at = fixture();
+  const seen = busy(at, 9, "Retry-After: 30");
+  const waiting = [1, 2].map(() => at.agent.request("http://a/", { retryAfter: true, retry: false }));
+  const errors = Promise.all(waiting.map((each) => each.then(() => "none", (error) => error)));
+  await at.clock.settle();
+  assert.is(seen.length, 2);
+  at.agent.destroy();
+  const [one, two] = await at.clock.until(errors) as { code: string; attempts: number; bytesRead: number }[];
+  assert.equal([one!.code, one!.attempts, one!.bytesRead > 0, one === two], [
+    "ERR_AGENT_DESTROYED",
+    1,
+    true,
+    false,
+  ]);
+  assert.equal([at.clock.now(), at.clock.pending, at.network.sockets.size], [0, 0, 0]);
+});
+
+test("close() waits for a request that waits for Retry-After, and takes no other", async () => {
+  const at = fixture();
+  const seen = busy(at, 2, "Retry-After: 5");
+  const waiting = at.agent.request("http://a/", { retryAfter: true });
+  await at.clock.settle();
+  const closed = at.agent.close().then(() => seen.length);
+  assert.is(await codeOf(at.clock, at.agent.request("http://a/")), "ERR_AGENT_CLOSED");
+  const refused = at.agent.request("http://a/", { retryAfter: true });
+  assert.is(await codeOf(at.clock, refused), "ERR_AGENT_CLOSED");
+  const response = await at.clock.until(waiting);
+  await response.body.dump();
+  assert.equal([response.status, seen, await at.clock.until(closed)], [200, [0, 5_000, 10_000], 3]);
+  assert.equal([at.clock.pending, at.network.sockets.size], [0, 0]);
+});
+
+test("the body of a 503 is read no further than a new connection costs", async () => {
+  const at = fixture();
+  at.serve("a", async (peer) => {
+    if (at.network.connects > 1) return void peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    peer.send("HTTP/1.1 503 Busy\r\nRetry-After: 3\r\nContent-Length: 99\r\n\r\nx");
+    await new Promise<void>((resolve) => at.clock.after(3_600_000, resolve));
+  });
+  assert.is((await at.clock.until(at.agent.request("http://a/", { retryAfter: true }))).status, 200);
+  assert.equal([at.clock.now(), at.network.connects, at.network.sockets.size], [3_000, 2, 1]);
   at.agent.destroy();
 });
 
