@@ -49,7 +49,7 @@ export interface PollConn {
 
 const LOOPBACK = "127.0.0.1";
 /** For how long the pair is kept without use, ms, and for twice that at most: it is made in 1 ms. */
-const KEEP_MS = 200;
+const KEEP_MS = 100;
 
 interface Pair {
   readonly near: PollConn;

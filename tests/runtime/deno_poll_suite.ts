@@ -122,11 +122,11 @@ test("closes the pair that nobody has used for a moment", async () => {
     await settle();
     deno.near[0]!.poll();
     await settle();
-    await clock.advance(150);
+    await clock.advance(75);
   }
   assert.is(deno.open(), 2);
   assert.is(clock.pending, 1);
-  await clock.advance(400);
+  await clock.advance(200);
   assert.is(deno.open(), 0);
   assert.is(clock.pending, 0);
 });
