@@ -378,6 +378,7 @@ HttpsAgentBase.prototype.createConnection = (function createConnection(...args: 
 
 for (const { prototype } of [AgentBase, HttpsAgentBase]) {
   noteDefaults(
+    prototype.addRequest,
     prototype.createConnection,
     prototype.createSocket,
     prototype.keepSocketAlive,

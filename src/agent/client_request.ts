@@ -12,6 +12,7 @@ import { Buffer } from "node:buffer";
 import { channel } from "node:diagnostics_channel";
 import { EventEmitter } from "node:events";
 import type { Duplex } from "node:stream";
+import { isReplaced } from "./agent_hooks.ts";
 import { DuplexExchange } from "./client_request_duplex.ts";
 import { type ExchangeOwner, RequestExchange } from "./client_request_exchange.ts";
 import {
@@ -195,9 +196,12 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
   // The connection.
 
   #findConnection(options: RequestOptions): void {
-    const { signal: _signal, ...passed } = options;
+    const { signal, ...others } = options;
+    const passed = signal === undefined ? options : others;
     if (this.agent !== undefined) {
-      return this.agent.addRequest(this, Object.assign(Object.create(null), passed));
+      // Node's has no prototype. Ours copies it anyway, and a plain one is copied faster.
+      const isOurs = !isReplaced(this.agent.addRequest);
+      return this.agent.addRequest(this, isOurs ? passed : Object.assign(Object.create(null), passed));
     }
     const { socketPath } = passed;
     if (socketPath) passed.path = socketPath;
