@@ -5,12 +5,13 @@
  * be pooled does so in {@linkcode outside}, or the socket holds the stores of the request that happened to open it, and
  * shows them to every later one; whoever calls back on behalf of a request does so in {@linkcode run}.
  *
- * Strategy. An AsyncResource is the cheap capture on every runtime (measured, create and run: Node 20 to 26 60 ns, Deno
- * 1.2 us, Bun 35 ns; `AsyncLocalStorage.snapshot()` 8.4 to 1.1 us, 1.4 us, 13 ns). No runtime has a public call that
- * leaves every store, so there are three ways, each tried on a store of our own before it is relied upon. Node's
- * AsyncResource carries the stores in own properties: one without them is outside. Deno's hides them: its adapter brings
- * a way of its own ({@linkcode useWayOut}). Bun's too: there a module is evaluated outside, except by `require()`, and the
- * 'abort' of an `AbortSignal.timeout()` is called outside, so what is captured in it replaces what was captured at load.
+ * Strategy. An AsyncResource is the cheap public capture on every runtime (measured, create and run: Node 20 to 26 60 ns,
+ * Deno 1.2 us and 0.8 more for each further run, Bun 35 ns; `AsyncLocalStorage.snapshot()` 8.4 to 1.1 us, 1.4 us, 13 ns). No
+ * runtime has a public call that leaves every store, so there are three ways, each tried on a store of our own before it is
+ * relied upon. Node's AsyncResource carries the stores in own properties: one without them is outside. Deno's hides them: its
+ * adapter brings the slot in which the runtime keeps them ({@linkcode useContextSlot}), which serves to capture, too.
+ * Bun's hides them as well: there a module is evaluated outside, except by `require()`, and the 'abort' of an
+ * `AbortSignal.timeout()` is called outside, so what is captured in it replaces what was captured at load.
  *
  * @module
  */
@@ -29,7 +30,7 @@ export interface Context {
 
 /** Captures the context that the caller runs in. */
 export function capture(): Context {
-  return newResource();
+  return ownSlot === undefined ? newResource() : new SlotContext(ownSlot);
 }
 
 /** Calls `fn` with `self` as this and one argument in a captured context; returns what it returns, throws what it throws. */
@@ -42,8 +43,14 @@ export function run<This, Result, Argument>(
   return context.runInAsyncScope(fn, self, argument);
 }
 
+/** Where a runtime keeps the context that runs now: a value of which nothing is known, undefined outside of every store. */
+export interface ContextSlot {
+  get(): unknown;
+  set(context: unknown): void;
+}
+
 /** Calls its argument outside of every store. */
-export type WayOut = <Result>(fn: () => Result) => Result;
+type WayOut = <Result>(fn: () => Result) => Result;
 
 /**
  * Calls `fn` outside of every store, and with it whatever it starts: its timers, its sockets' callbacks.
@@ -55,9 +62,47 @@ export function outside<Result>(fn: () => Result): Result {
   return wayOut(fn);
 }
 
-/** Gives {@linkcode outside} a runtime's own way, if it works and Node's does not. */
-export function useWayOut(way: WayOut): void {
-  if (wayOut === leaveByRoot && leads(way)) wayOut = way;
+/** Uses a runtime's own slot from now on, if it does what it is to do and Node's way does not. */
+export function useContextSlot(slot: ContextSlot): void {
+  const leave: WayOut = (fn) => inSlot(slot, undefined, fn, undefined, undefined);
+  if (wayOut !== leaveByRoot || !leads(leave) || !leadsBack(slot, leave)) return;
+  wayOut = leave;
+  ownSlot = slot;
+}
+
+/** A context kept by way of a runtime's slot. */
+class SlotContext implements Context {
+  readonly #slot: ContextSlot;
+  readonly #kept: unknown;
+
+  constructor(slot: ContextSlot) {
+    this.#slot = slot;
+    this.#kept = slot.get();
+  }
+
+  runInAsyncScope<This, Result, Argument>(
+    fn: (this: This, argument: Argument) => Result,
+    thisArg: This,
+    argument: Argument,
+  ): Result {
+    return inSlot(this.#slot, this.#kept, fn, thisArg, argument);
+  }
+}
+
+function inSlot<This, Result, Argument>(
+  slot: ContextSlot,
+  context: unknown,
+  fn: (this: This, argument: Argument) => Result,
+  self: This,
+  argument: Argument,
+): Result {
+  const before = slot.get();
+  slot.set(context);
+  try {
+    return fn.call(self, argument);
+  } finally {
+    slot.set(before);
+  }
 }
 
 // No tracking of its garbage collection: nobody waits for a 'destroy' of ours.
@@ -90,6 +135,14 @@ function leads(way: WayOut): boolean {
   return isOutside;
 }
 
+function leadsBack(slot: ContextSlot, leave: WayOut): boolean {
+  const inside = probe.run(true, () => slot.get());
+  const isBack = leave(() => inSlot(slot, inside, () => probe.getStore() === true, undefined, undefined));
+  probe.disable();
+  return isBack;
+}
+
+let ownSlot: ContextSlot | undefined;
 let wayOut: WayOut = leads(leaveByStripping) ? leaveByStripping : leaveByRoot;
 
 // Once this module's own graph is evaluated, and with it whoever calls useWayOut().

@@ -105,26 +105,18 @@ export function createDenoConnect(deno: DenoLike): Connect {
   };
 }
 
-/** The part of Deno's internals that leaves every asynchronous context; there is no public call for it. */
+/** Deno's internals that hold the context of all stores; there is no public call for it. */
 interface DenoContextLike {
   getAsyncContext(): unknown;
   setAsyncContext(context: unknown): void;
 }
 
-/** Deno's way out of every AsyncLocalStorage, for context.ts, which tries it first; undefined where it has none. */
-export function denoWayOut(deno: object): (<Result>(fn: () => Result) => Result) | undefined {
+/** Deno's slot of the asynchronous context, for context.ts, which tries it first; undefined where it has none. */
+export function denoContextSlot(deno: object): { get(): unknown; set(context: unknown): void } | undefined {
   const { internal } = deno as { internal?: unknown };
   if (typeof internal !== "symbol") return undefined;
   const { core } = (deno as Record<symbol, { core?: Partial<DenoContextLike> } | undefined>)[internal] ?? {};
   const { getAsyncContext, setAsyncContext } = core ?? {};
   if (getAsyncContext === undefined || setAsyncContext === undefined) return undefined;
-  return (fn) => {
-    const context = getAsyncContext();
-    setAsyncContext(undefined);
-    try {
-      return fn();
-    } finally {
-      setAsyncContext(context);
-    }
-  };
+  return { get: getAsyncContext, set: setAsyncContext };
 }

@@ -12,8 +12,8 @@
 
 import { bunCapabilities, type BunLike, bunRefuses, createBunConnect } from "./bun.ts";
 import { readConnectOptions } from "./connect_options.ts";
-import { outside, useWayOut } from "./context.ts";
-import { createDenoConnect, denoCapabilities, type DenoLike, denoRefuses, denoWayOut } from "./deno.ts";
+import { outside, useContextSlot } from "./context.ts";
+import { createDenoConnect, denoCapabilities, denoContextSlot, type DenoLike, denoRefuses } from "./deno.ts";
 import { createDenoPoll, type PollingDeno } from "./deno_poll.ts";
 import { createDialer, dialledSocket } from "./dial.ts";
 import { argumentError, unsupportedOptionError } from "./errors.ts";
@@ -197,5 +197,5 @@ export const afterPoll: AfterPoll = Deno === undefined
   ? createTurnPoll(nextTurn, () => systemClock.now())
   : createDenoPoll(Deno as unknown as PollingDeno, systemClock);
 
-const wayOut = Deno === undefined ? undefined : denoWayOut(Deno);
-if (wayOut !== undefined) useWayOut(wayOut);
+const contextSlot = Deno === undefined ? undefined : denoContextSlot(Deno);
+if (contextSlot !== undefined) useContextSlot(contextSlot);

@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import * as assert from "uvu/assert";
 import { Agent } from "@holdfast/agent";
-import { capture, outside, run, type useWayOut } from "../../src/runtime/context.ts";
+import { capture, outside, run, type useContextSlot } from "../../src/runtime/context.ts";
 import { adapterNames, adapters, createConnect } from "../../src/runtime/mod.ts";
 import type { Socket } from "../../src/runtime/socket.ts";
 import { suite } from "../harness/suite.ts";
@@ -72,11 +72,11 @@ test("importing inside a store does not capture it", async () => {
   const { outside: outsideOfSecond } = await store.run("importer", async () => {
     const context = await import(second("context")) as {
       outside: typeof outside;
-      useWayOut: typeof useWayOut;
+      useContextSlot: typeof useContextSlot;
     };
-    const { denoWayOut } = await import(second("deno")) as typeof import("../../src/runtime/deno.ts");
-    const way = denoWayOut((globalThis as { Deno?: object }).Deno ?? {});
-    if (way !== undefined) context.useWayOut(way);
+    const { denoContextSlot } = await import(second("deno")) as typeof import("../../src/runtime/deno.ts");
+    const slot = denoContextSlot((globalThis as { Deno?: object }).Deno ?? {});
+    if (slot !== undefined) context.useContextSlot(slot);
     assert.is(context.outside(() => store.getStore()), undefined);
     return context;
   });
