@@ -22,6 +22,7 @@ const AGENT_ORDER = [
   "foreign_request",
   "response_body",
   "content_coding",
+  "abort_listeners",
   "deadlines",
   "request_body",
   "request_upload",

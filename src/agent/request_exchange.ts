@@ -8,6 +8,7 @@
  * @module
  */
 
+import { onAbort } from "./abort_listeners.ts";
 import { ContentDecoder, readCodings } from "./content_coding.ts";
 import {
   AbortError,
@@ -106,7 +107,7 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
   readonly #context: Context | undefined;
   #resolve!: (response: AgentResponse) => void;
   #reject!: (error: Error) => void;
-  #onAbort: (() => void) | undefined;
+  #leaveSignal: (() => void) | undefined;
   #dispatched: Dispatched | undefined;
   #control: ExchangeControl | undefined;
   #upload: Upload | undefined;
@@ -155,8 +156,7 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
   send(isTaken: boolean): void {
     const { signal } = this.#init;
     if (signal !== undefined && signal !== null) {
-      this.#onAbort = () => this.#abort(new AbortError(signal.reason));
-      signal.addEventListener("abort", this.#onAbort);
+      this.#leaveSignal = onAbort(signal, () => this.#abort(new AbortError(signal.reason)));
     }
     this.#dispatcher.onRequestStart?.(this);
     this.#attempt(isTaken ? TAKEN : undefined);
@@ -407,7 +407,7 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
     this.#endMs = this.#dispatcher.clock.now();
     this.#deadlines.stop();
     this.#retryTimer?.cancel();
-    if (this.#onAbort !== undefined) this.#init.signal!.removeEventListener("abort", this.#onAbort);
+    this.#leaveSignal?.();
     if (this.#plan.isUpload) {
       this.#endUpload(reason ?? new AbortError("The response came before the request's end"));
     }

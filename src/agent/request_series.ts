@@ -9,6 +9,7 @@
  * @module
  */
 
+import { onAbort } from "./abort_listeners.ts";
 import { AbortError, AgentDestroyedError } from "./core/errors.ts";
 import type { Dispatcher, LastingRequest } from "./exchange.ts";
 import type { AgentRequestInit } from "./request_plan.ts";
@@ -46,21 +47,20 @@ export class RequestSeries implements LastingRequest {
     return new Promise((resolve, reject) => {
       const settle = (): void => {
         timer.cancel();
-        signal?.removeEventListener("abort", onAbort);
+        leaveSignal?.();
         this.#stopWaiting = undefined;
       };
       const stop = this.#stopWaiting = (error: Error): void => {
         settle();
         reject(error);
       };
-      const onAbort = (): void => stop(new AbortError(signal!.reason));
       // Nothing else holds the process.
       const timer = this.#dispatcher!.clock.after(ms, () => {
         settle();
         resolve();
       }, { ref: true });
-      signal?.addEventListener("abort", onAbort);
-      if (signal?.aborted === true) onAbort();
+      const leaveSignal = signal && onAbort(signal, () => stop(new AbortError(signal.reason)));
+      if (signal?.aborted === true) stop(new AbortError(signal.reason));
     });
   }
 }

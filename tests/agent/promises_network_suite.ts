@@ -4,6 +4,8 @@
  * request is made, and nothing depends on luck.
  */
 import * as assert from "uvu/assert";
+import { existsSync } from "node:fs";
+import { readdir, readlink } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
 import { suite } from "../harness/suite.ts";
@@ -12,6 +14,8 @@ import { Agent, type AgentRequestInit } from "@holdfast/agent";
 import { ca, good } from "../certs/certs.ts";
 
 const test = suite("promises over the network");
+
+const HEAD = "HTTP/1.1 200 OK\r\n";
 
 interface Origin {
   readonly url: string;
@@ -179,6 +183,55 @@ test("abort: the socket is gone from the server's sight", async () => {
   controller.abort();
   assert.equal(new Set(await Promise.all(all)), new Set(["ABORT_ERR"]));
   while (server.sockets.length > 0) await pause(1);
+  await server.close();
+});
+
+/** Numbers of this process's open sockets, where the system shows them. */
+async function openSockets(): Promise<Set<string>> {
+  const names = await readdir("/proc/self/fd");
+  const links = await Promise.all(names.map((name) => readlink(`/proc/self/fd/${name}`).catch(() => "")));
+  return new Set(links.filter((link) => link.startsWith("socket:")));
+}
+
+const seesDescriptors = existsSync("/proc/self/fd");
+
+test.needs({ seesDescriptors }, "abort: 2,000 of them, at every stage, leave no descriptor", async () => {
+  // The turn of a socket's request decides how far its response comes.
+  const server = await origin((socket) => {
+    const answers = [
+      "",
+      "HTTP/1.1 200 O",
+      `${HEAD}Content-Length: 9\r\n\r\n`,
+      `${HEAD}Content-Length: 9\r\n\r\nx`,
+    ];
+    socket.write(answers[server.seen.length % 4]!);
+    return false;
+  });
+  const agent = new Agent({ keepAlive: true, maxSockets: 20 });
+  const codes = new Map<string, number>();
+  const whole = async (signal: AbortSignal): Promise<void> => {
+    try {
+      await (await agent.request(server.url, { signal })).body.text();
+    } catch (error) {
+      const { code } = error as { code: string };
+      codes.set(code, (codes.get(code) ?? 0) + 1);
+    }
+  };
+  const before = await openSockets();
+  for (let batch = 0; batch < 50; batch++) {
+    const controller = new AbortController();
+    const all = Array.from({ length: 40 }, () => whole(controller.signal));
+    // At once, while they connect, and when the server has seen them.
+    if (batch % 3 > 0) await pause(batch % 3 === 1 ? 0 : 5);
+    controller.abort();
+    await Promise.all(all);
+  }
+  assert.equal([...codes], [["ABORT_ERR", 2_000]]);
+  while (server.sockets.length > 0 || agent.totalSocketCount > 0) await pause(1);
+  // A connect that cannot be cancelled ends a little later.
+  const isLeft = (open: Set<string>): boolean => [...open].some((socket) => !before.has(socket));
+  while (isLeft(await openSockets())) await pause(5);
+  agent.destroy();
   await server.close();
 });
 

@@ -414,4 +414,33 @@ test("an aborted signal rejects before anything happens; a later abort changes n
   agent.destroy();
 });
 
+test("a signal that many requests share has one listener, and none once they are done", async () => {
+  const at = fixture();
+  let isSilent = false;
+  at.serve("a", (peer) => isSilent ? undefined : void peer.send(ok()));
+  const controller = new AbortController();
+  const { signal } = controller;
+  const calls: string[] = [];
+  for (const name of ["addEventListener", "removeEventListener"] as const) {
+    const method = signal[name].bind(signal) as (...args: unknown[]) => void;
+    Object.defineProperty(signal, name, {
+      value: (...args: unknown[]) => {
+        calls.push(name);
+        method(...args);
+      },
+    });
+  }
+  const get = (): Promise<string> =>
+    at.agent.request("http://a/", { signal }).then(({ body }) => body.text());
+  await at.clock.until(Promise.all(Array.from({ length: 30 }, get)));
+  assert.equal(calls, ["addEventListener", "removeEventListener"]);
+  isSilent = true;
+  const codes = Promise.all(Array.from({ length: 30 }, () => get().catch((error) => error.code)));
+  await at.clock.settle();
+  controller.abort();
+  assert.equal(new Set(await codes), new Set(["ABORT_ERR"]));
+  assert.is(calls.length, 4);
+  at.agent.destroy();
+});
+
 test.run();
