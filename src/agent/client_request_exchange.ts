@@ -22,7 +22,7 @@ import { ALL_LENIENT, type ParserLimits, type ResponseHead } from "./core/respon
 import type { Dispatched, Exchange, ExchangeControl } from "./exchange.ts";
 import { IncomingMessage, type ResponseSource } from "./incoming_message.ts";
 import type { MessageSink } from "./outgoing_message_output.ts";
-import { connectionReset } from "./outgoing_message_errors.ts";
+import { connectionReset, socketFailure } from "./outgoing_message_errors.ts";
 import { handOver } from "./socket_stream.ts";
 import { nextTurn } from "../clock.ts";
 import { type Context, run } from "../runtime/context.ts";
@@ -383,8 +383,11 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
       return request._onClose();
     }
     if (response.complete) return request._onClose();
-    // The reader gave up: his 'close' comes first.
-    if (response.destroyed) return void response.once("close", () => request._onClose());
+    if (response.destroyed) {
+      // What the reader gave up with is the request's error too, as in Node; his 'close' comes first.
+      if (!request.destroyed && response.errored === error) nextTick(() => request._onError(error));
+      return void response.once("close", () => request._onClose());
+    }
     if (!request.destroyed && !isHangUp(error)) {
       request._onError(this.#asNode(error));
     }
@@ -399,7 +402,7 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     // Of a stream of Node's the cause is what Node's client would tell; what a native socket said has our members added.
     const isNodes = this.#highWaterMark !== undefined || this.#socket?.info?.adapter === "node";
     const isUsers = (this.#stream as { errored?: unknown } | undefined)?.errored === error.cause;
-    return isNodes || isUsers || isUnchanged(error.cause, error) ? error.cause : error;
+    return isNodes || isUsers || isUnchanged(error.cause, error) ? error.cause : socketFailure(error);
   }
 
   // What the request asks, as its sink.

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { constants } from "node:os";
 import { ArgumentTypeError } from "./core/errors.ts";
 
 /** An Error with Node's `code`; its `name` stays "Error", as in Node. */
@@ -82,4 +83,23 @@ export function bodyNotAnnounced(): CodedError {
 /** ECONNRESET: "socket hang up" before the response, "aborted" inside it. */
 export function connectionReset(message: "socket hang up" | "aborted", cause?: unknown): CodedError {
   return coded("ECONNRESET", message, cause);
+}
+
+/** Facts of a failed socket. */
+interface SocketFacts extends Error {
+  readonly code: string;
+  readonly syscall?: string | undefined;
+  readonly address?: string | undefined;
+  readonly port?: number | undefined;
+}
+
+/** What a runtime's own socket failed with, in the form of Node's: `name` "Error", members as those of a system error. */
+export function socketFailure(error: SocketFacts): Error {
+  const { message, code, syscall, address, port, cause } = error;
+  // A name that was not found has no address.
+  const place = syscall === "getaddrinfo" ? { hostname: address } : { address, port };
+  const errno = constants.errno[code as keyof typeof constants.errno] as number | undefined;
+  const facts = { errno: errno && -errno, code, syscall, ...place };
+  const known = Object.entries(facts).filter(([, value]) => value !== undefined);
+  return Object.assign(new Error(message, { cause }), Object.fromEntries(known));
 }

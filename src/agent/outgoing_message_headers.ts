@@ -9,7 +9,7 @@
  */
 
 import { isFieldValue, isToken } from "./core/characters.ts";
-import { invalidArgType, invalidHeaderContent, invalidHeaderValue, invalidToken } from "./core/errors.ts";
+import { invalidArgType, invalidHeaderContent, invalidToken, missingHeaderValue } from "./core/errors.ts";
 
 /** A header's value as Node's setHeader() takes it: a number, a string, or several. */
 export type OutgoingHeaderValue = number | string | readonly string[];
@@ -24,7 +24,7 @@ export function validateHeaderName(name: string, label?: string): void {
  * forbids. Node's `http.validateHeaderValue(name, value)`.
  */
 export function validateHeaderValue(name: string, value: unknown): void {
-  if (value === undefined) throw invalidHeaderValue(name, "it is undefined");
+  if (value === undefined) throw missingHeaderValue(name);
   if (typeof value === "number") return;
   if (!isFieldValue(typeof value === "string" ? value : `${value as string}`)) {
     throw invalidHeaderContent(name);

@@ -162,6 +162,8 @@ export class PooledConnection implements ConnectionOwner {
   #listeners: Readonly<Record<string, () => void>> | undefined;
   #hasSocket = false;
   #isAnswered = false;
+  /** Its user's for good, whatever becomes of it. */
+  #isDetached = false;
   #connectTimer: Timer | undefined;
   #closeTimer: Timer | undefined;
   #isParked = false;
@@ -300,8 +302,9 @@ export class PooledConnection implements ConnectionOwner {
       else this.#giveBack();
       this.#pool.drain();
       waiter.fail(error);
-    } else if (this.#phase === "dialling" && this.#dialler === waiter) {
-      this.destroy();
+    } else if (this.#isDialledFor(waiter)) {
+      if (this.#isDetached) this.connection.destroy();
+      else this.destroy();
       waiter.fail(error);
     } else if (isCarried) {
       this.connection.abort(error);
@@ -343,6 +346,7 @@ export class PooledConnection implements ConnectionOwner {
   detach(): void {
     const next = this.#next;
     this.#next = undefined;
+    this.#isDetached = true;
     this.#stopListening();
     this.#leave("detached");
     if (next !== undefined) this.#pool.askAgain(next);
@@ -350,7 +354,9 @@ export class PooledConnection implements ConnectionOwner {
 
   onConnectionOpen(connection: Connection): void {
     const waiter = this.#dialler!;
-    if (!this.#opened()) return connection.destroy();
+    // Taken out of the agent while it was being dialled: the request goes on, as any that is under way (http.Agent, 'agentRemove').
+    if (this.#isDetached) this.#dialler = undefined;
+    else if (!this.#opened()) return connection.destroy();
     waiter.start(this);
   }
 
@@ -361,7 +367,9 @@ export class PooledConnection implements ConnectionOwner {
   onConnectionSpent(connection: Connection, reason: SpentReason): void {
     // Lost while it was to prove quiet: its slot is dialled anew once the socket is gone.
     if (this.#next !== undefined) return;
-    this.#pool.core.close(this.slot, reason);
+    // The pool knows nothing of it any more.
+    if (this.#isDetached) connection.end();
+    else this.#pool.core.close(this.slot, reason);
     // The rest of an upload whose answer is here already: nobody wants it sent.
     if (reason === "request-unfinished") connection.destroy();
     this.#pool.drain();
@@ -470,8 +478,9 @@ export class PooledConnection implements ConnectionOwner {
   }
 
   #closed(error: Error | undefined): void {
-    if (this.#phase === "gone") return;
     const dialler = this.#dialler;
+    if (this.#isDetached) this.#failDialler(dialler, error);
+    if (this.#phase === "gone") return;
     const next = this.#next;
     this.#next = undefined;
     if (next !== undefined) {
@@ -483,10 +492,17 @@ export class PooledConnection implements ConnectionOwner {
     const reason = error === undefined ? "closed" : errorReason(error);
     if (dialler !== undefined && error !== undefined) this.#leave(reason);
     else this.#linger(reason, error);
+    this.#failDialler(dialler, error);
+  }
+
+  #failDialler(dialler: Waiter | undefined, error: Error | undefined): void {
     // Who has the stream hears of it there.
-    if (dialler?.usesStream === false) {
-      dialler.fail(error ?? new ConnectionClosedError("The connection closed before it was open"));
-    }
+    if (dialler?.usesStream !== false) return;
+    dialler.fail(error ?? new ConnectionClosedError("The connection closed before it was open"));
+  }
+
+  #isDialledFor(waiter: Waiter): boolean {
+    return this.#dialler === waiter && (this.#phase === "dialling" || this.#isDetached);
   }
 
   #redial(): void {
@@ -557,7 +573,7 @@ export class PooledConnection implements ConnectionOwner {
       free: (): void => this.#pool.hooks.onFree(this.#stream!, this.endpoint),
       close: (): void => this.#closed(undefined),
       timeout: (): void => this.#onStreamTimeout(),
-      agentRemove: (): void => this.detach(),
+      agentRemove: (): void => this.#onAgentRemove(),
       // The request has listeners of its own; between two requests, and before the first is told, there are none.
       error: ignore,
     };
@@ -567,6 +583,12 @@ export class PooledConnection implements ConnectionOwner {
   #stopListening(): void {
     for (const [event, listener] of Object.entries(this.#listeners ?? {})) this.#stream?.off(event, listener);
     this.#listeners = undefined;
+  }
+
+  #onAgentRemove(): void {
+    // The request that is under way hears of its end from the connection; its borrower has a listener of its own.
+    if (this.#borrower === undefined) this.#stream!.on("error", ignore);
+    this.detach();
   }
 
   #onStreamTimeout(): void {

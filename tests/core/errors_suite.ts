@@ -7,6 +7,7 @@ import {
   invalidHeaderContent,
   invalidHeaderValue,
   invalidToken,
+  missingHeaderValue,
   outOfRange,
   ProtocolError,
   TimeoutError,
@@ -33,6 +34,11 @@ test("a caller's mistakes are TypeErrors with Node's codes and messages", () => 
       invalidHeaderValue("A", "it is undefined"),
       "ERR_HTTP_INVALID_HEADER_VALUE",
       'Cannot set header "A": it is undefined',
+    ],
+    [
+      missingHeaderValue("A"),
+      "ERR_HTTP_INVALID_HEADER_VALUE",
+      'Invalid value "undefined" for header "A"',
     ],
     [
       unescapedCharacters("Request path"),

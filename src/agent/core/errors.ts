@@ -114,6 +114,11 @@ export class ArgumentTypeError extends TypeError {
     super(message);
     this.code = code;
   }
+
+  /** As Node's: with the code. */
+  override toString(): string {
+    return `${this.name} [${this.code}]: ${this.message}`;
+  }
 }
 
 /** A RangeError with Node's `code`. Its `name` stays "RangeError", as in Node. */
@@ -125,6 +130,11 @@ export class ArgumentRangeError extends RangeError {
   constructor(code: ArgumentErrorCode, message: string) {
     super(message);
     this.code = code;
+  }
+
+  /** As Node's: with the code. */
+  override toString(): string {
+    return `${this.name} [${this.code}]: ${this.message}`;
   }
 }
 
@@ -144,6 +154,14 @@ export function invalidHeaderContent(name: string): ArgumentTypeError {
 /** ERR_HTTP_INVALID_HEADER_VALUE: the header `name` cannot have this value; `why` never repeats the value itself. */
 export function invalidHeaderValue(name: string, why: string): ArgumentTypeError {
   return new ArgumentTypeError("ERR_HTTP_INVALID_HEADER_VALUE", `Cannot set header "${name}": ${why}`);
+}
+
+/** ERR_HTTP_INVALID_HEADER_VALUE: the header `name` has none. */
+export function missingHeaderValue(name: string): ArgumentTypeError {
+  return new ArgumentTypeError(
+    "ERR_HTTP_INVALID_HEADER_VALUE",
+    `Invalid value "undefined" for header "${name}"`,
+  );
 }
 
 /** ERR_UNESCAPED_CHARACTERS: `what` ("Request path") holds a space, a control or a character above U+00FF. */

@@ -1,0 +1,118 @@
+/** What Node's document shows of its client (http, https), used as it is shown there. */
+import http, { type ClientRequest, type RequestOptions } from "@holdfast/agent/http";
+import * as net from "node:net";
+import { constants } from "node:os";
+import { equal, is } from "uvu/assert";
+import { suite } from "../harness/suite.ts";
+import { closed, logOf, responseTo, textOf } from "../node_door/http_log.ts";
+import { ok, type WireAnswer, type WireOrigin, wireOrigin } from "../node_door/http_origin.ts";
+
+const test = suite("http: uses of Node's document");
+
+async function withOrigin(answer: WireAnswer, body: (origin: WireOrigin) => Promise<void>): Promise<void> {
+  const origin = await wireOrigin(answer);
+  try {
+    await body(origin);
+  } finally {
+    await origin.close();
+  }
+}
+
+/** A port of loopback on which nobody listens. */
+async function deadPort(): Promise<number> {
+  const server = net.createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as net.AddressInfo;
+  await new Promise<void>((resolve) => void server.close(() => resolve()));
+  return port;
+}
+
+function withdrawn(options: RequestOptions): ClientRequest {
+  const request = http.get({ host: "127.0.0.1", ...options });
+  request.on("socket", (socket) => (socket as net.Socket).emit("agentRemove"));
+  return request;
+}
+
+test("'agentRemove' before the connection is open: the request goes on outside the agent", () =>
+  withOrigin((socket) => socket.end(ok()), async ({ port }) => {
+    const agent = new http.Agent({ keepAlive: true });
+    const request = withdrawn({ port, agent });
+    is(await textOf(await responseTo(request)), "ok");
+    await closed(request);
+    equal([agent.totalSocketCount, Object.keys(agent.freeSockets)], [0, []]);
+    agent.destroy();
+  }));
+
+test("'agentRemove' before the connection is refused: 'error', 'close'", async () => {
+  const agent = new http.Agent();
+  const request = withdrawn({ port: await deadPort(), agent });
+  const log = logOf(request);
+  await closed(request);
+  equal(log.map((line) => line.split(" ").slice(0, 2).join(" ")), ["socket", "error ECONNREFUSED", "close"]);
+});
+
+test("'agentRemove', and destroy() before the connection is open: 'error', 'close'", () =>
+  withOrigin((socket) => socket.end(ok()), async ({ port }) => {
+    const agent = new http.Agent();
+    const request = withdrawn({ port, agent });
+    request.on("socket", () => request.destroy());
+    const log = logOf(request);
+    await closed(request);
+    equal(log, ["socket", "error ECONNRESET socket hang up", "close"]);
+  }));
+
+test("what a reader gives up with is the request's 'error' too", () =>
+  withOrigin(
+    (socket) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"),
+    async ({ port }) => {
+      const request = http.get({ host: "127.0.0.1", port, agent: false });
+      const log = logOf(request, false);
+      const response = await responseTo(request);
+      response.on("data", () => response.destroy(new Error("enough")));
+      await closed(request);
+      equal(log.slice(log.indexOf("res aborted")), [
+        "res aborted",
+        "error undefined enough",
+        "res error undefined enough",
+        "res close",
+        "close",
+      ]);
+    },
+  ));
+
+test("a connect that fails is a system error as Node's: its name, its members, no others", async () => {
+  const port = await deadPort();
+  const request = http.get({ host: "127.0.0.1", port });
+  const error = await new Promise<Error>((resolve) => request.once("error", resolve));
+  is(String(error), `Error: connect ECONNREFUSED 127.0.0.1:${port}`);
+  equal({ ...error }, {
+    errno: -constants.errno.ECONNREFUSED,
+    code: "ECONNREFUSED",
+    syscall: "connect",
+    address: "127.0.0.1",
+    port,
+  });
+});
+
+test("a bad header says so in Node's words", () => {
+  const thrown = (body: () => void): unknown => {
+    try {
+      body();
+    } catch (error) {
+      return String(error);
+    }
+  };
+  equal([
+    thrown(() => http.validateHeaderName("")),
+    thrown(() => http.validateHeaderName("a b", "Label")),
+    thrown(() => http.validateHeaderValue("x-a", undefined)),
+    thrown(() => http.validateHeaderValue("x-a", "\u028a")),
+  ], [
+    'TypeError [ERR_INVALID_HTTP_TOKEN]: Header name must be a valid HTTP token [""]',
+    'TypeError [ERR_INVALID_HTTP_TOKEN]: Label must be a valid HTTP token ["a b"]',
+    'TypeError [ERR_HTTP_INVALID_HEADER_VALUE]: Invalid value "undefined" for header "x-a"',
+    'TypeError [ERR_INVALID_CHAR]: Invalid character in header content ["x-a"]',
+  ]);
+});
+
+test.run();
