@@ -91,13 +91,17 @@ function assertHonoured(refused: string | undefined): void {
   if (refused !== undefined) throw unsupportedOptionError(refused, bunCapabilities.adapter);
 }
 
-/** Makes the adapter over the given namespace. */
-export function createBunConnect(bun: BunLike): Connect {
+/** Makes the adapter over the given namespace; `begin` calls its argument when it is time to dial. */
+export function createBunConnect(bun: BunLike, begin: (dial: () => void) => void = atOnce): Connect {
   return (given, handler) => {
     const options = readConnectOptions(given);
     assertHonoured(bunRefuses(options));
     const socket = new BunSocket(options, handler, startTlsRules);
-    socket.connect(bun, ignoredHints(options, bunCapabilities));
+    socket.connect(bun, ignoredHints(options, bunCapabilities), begin);
     return socket;
   };
+}
+
+function atOnce(dial: () => void): void {
+  dial();
 }

@@ -108,11 +108,18 @@ export class BunSocket implements Socket {
     return this.#isShut || this.#isGone;
   }
 
-  /** Dials; called once. */
-  connect(bun: BunLike, ignoredHints: readonly string[] | undefined): void {
+  /** Dials when `begin` says so; called once. */
+  connect(
+    bun: BunLike,
+    ignoredHints: readonly string[] | undefined,
+    begin: (dial: () => void) => void,
+  ): void {
     this.#ignoredHints = ignoredHints;
-    this.#stageMs = systemClock.now();
-    this.#dial(bun).catch((error: unknown) => this.#fail(error, "connect", "connect"));
+    begin(() => {
+      if (this.#isShut) return;
+      this.#stageMs = systemClock.now();
+      this.#dial(bun).catch((error: unknown) => this.#fail(error, "connect", "connect"));
+    });
   }
 
   // Asynchronous, so that what Bun throws at once (key material that it cannot read) is a rejection like any other.

@@ -94,13 +94,13 @@ function assertHonoured(refused: string | undefined): void {
   if (refused !== undefined) throw unsupportedOptionError(refused, denoCapabilities.adapter);
 }
 
-/** Makes the adapter over the given namespace. */
-export function createDenoConnect(deno: DenoLike): Connect {
+/** Makes the adapter over the given namespace; `begin` calls its argument when it is time to dial. */
+export function createDenoConnect(deno: DenoLike, begin: (dial: () => void) => void = atOnce): Connect {
   return (given, handler) => {
     const options = readConnectOptions(given);
     assertHonoured(denoRefuses(options));
     const socket = new DenoSocket(deno, options, handler, startTlsRules);
-    socket.connect(ignoredHints(options, denoCapabilities));
+    socket.connect(ignoredHints(options, denoCapabilities), begin);
     return socket;
   };
 }
@@ -119,4 +119,8 @@ export function denoContextSlot(deno: object): { get(): unknown; set(context: un
   const { getAsyncContext, setAsyncContext } = core ?? {};
   if (getAsyncContext === undefined || setAsyncContext === undefined) return undefined;
   return { get: getAsyncContext, set: setAsyncContext };
+}
+
+function atOnce(dial: () => void): void {
+  dial();
 }

@@ -102,9 +102,11 @@ export class DenoSocket implements Socket {
 
   // Opening
 
-  /** Dials; called once. */
-  connect(ignoredHints: readonly string[] | undefined): void {
-    this.#settle(this.#dial(this.#options), ignoredHints);
+  /** Dials when `begin` says so; called once. */
+  connect(ignoredHints: readonly string[] | undefined, begin: (dial: () => void) => void): void {
+    begin(() => {
+      if (!this.#isShut) this.#settle(this.#dial(this.#options), ignoredHints);
+    });
   }
 
   #settle(attempt: Promise<string | null | undefined>, ignoredHints?: readonly string[]): void {

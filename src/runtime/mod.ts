@@ -160,11 +160,20 @@ interface Globals {
 function findAdapters(node: NodeConnect): Adapter[] {
   const result: Adapter[] = [];
   const { Deno, Bun } = genuine();
+  // In the next turn, as Node's: a program may ask first and listen then (trap 20).
   if (Deno !== undefined) {
-    result.push({ capabilities: denoCapabilities, refuses: denoRefuses, connect: createDenoConnect(Deno) });
+    result.push({
+      capabilities: denoCapabilities,
+      refuses: denoRefuses,
+      connect: createDenoConnect(Deno, nextTurn),
+    });
   }
   if (Bun !== undefined) {
-    result.push({ capabilities: bunCapabilities, refuses: bunRefuses, connect: createBunConnect(Bun) });
+    result.push({
+      capabilities: bunCapabilities,
+      refuses: bunRefuses,
+      connect: createBunConnect(Bun, nextTurn),
+    });
   }
   result.push({ capabilities: nodeCapabilities, refuses: nodeRefuses, connect: dialled(node) });
   return result;

@@ -61,6 +61,18 @@ test("'agentRemove', and destroy() before the connection is open: 'error', 'clos
     equal(log, ["socket", "error ECONNRESET socket hang up", "close"]);
   }));
 
+test("a server that begins to listen behind the request, in the same turn, is reached", async () => {
+  for (const host of ["127.0.0.1", "localhost"]) {
+    const port = await deadPort();
+    const request = http.get({ host, port, agent: false });
+    const server = http.createServer((_request, response) => response.end("here"));
+    server.listen(port);
+    is(await textOf(await responseTo(request)), "here");
+    await closed(request);
+    await new Promise<void>((resolve) => void server.close(() => resolve()));
+  }
+});
+
 test("what a reader gives up with is the request's 'error' too", () =>
   withOrigin(
     (socket) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"),
