@@ -5,7 +5,6 @@
  * @module
  */
 
-import { constants } from "node:os";
 import { ArgumentTypeError } from "./core/errors.ts";
 
 /** An Error with Node's `code`; its `name` stays "Error", as in Node. */
@@ -93,13 +92,12 @@ interface SocketFacts extends Error {
   readonly port?: number | undefined;
 }
 
-/** What a runtime's own socket failed with, in the form of Node's: `name` "Error", members as those of a system error. */
+/** What a runtime's own socket failed with, in the form of Node's: `name` "Error", a system error's members without `errno`. */
 export function socketFailure(error: SocketFacts): Error {
   const { message, code, syscall, address, port, cause } = error;
   // A name that was not found has no address.
   const place = syscall === "getaddrinfo" ? { hostname: address } : { address, port };
-  const errno = constants.errno[code as keyof typeof constants.errno] as number | undefined;
-  const facts = { errno: errno && -errno, code, syscall, ...place };
+  const facts = { code, syscall, ...place };
   const known = Object.entries(facts).filter(([, value]) => value !== undefined);
   return Object.assign(new Error(message, { cause }), Object.fromEntries(known));
 }
