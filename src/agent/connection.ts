@@ -339,8 +339,8 @@ export class Connection implements SocketHandler, ResponseSink {
   /** The response is complete: the connection goes to its owner first, so that whoever asks next finds it. */
   #complete(exchange: Exchange, isExact: boolean): void {
     const trailers = this.#trailers;
-    const spent = this.#spentReason(isExact);
-    const verdict = spent === undefined ? this.#verdict(exchange) : undefined;
+    const verdict = this.#verdict(exchange);
+    const spent = this.#spentReason(isExact, verdict);
     this.#exchange = undefined;
     this.#head =
       this.#framing =
@@ -351,12 +351,12 @@ export class Connection implements SocketHandler, ResponseSink {
     if (this.#isPaused) this.#unpause();
     if (this.#isDetached) {
       this.end();
-    } else if (verdict?.reusable === true) {
+    } else if (spent === undefined) {
       this.#read = "idle";
       this.#owner.onConnectionIdle(this, verdict);
     } else {
       this.#read = "closed";
-      this.#owner.onConnectionSpent(this, spent ?? verdict?.reason ?? "aborted");
+      this.#owner.onConnectionSpent(this, spent);
     }
     exchange.onComplete(trailers);
   }
@@ -381,10 +381,12 @@ export class Connection implements SocketHandler, ResponseSink {
     exchange.onUpgrade(this.#head!, this.socket, rest);
   }
 
-  #spentReason(isExact: boolean): SpentReason | undefined {
-    if (this.#hasPeerEnded || this.socket.destroyed) return "peer-closed";
+  /** What we saw first, what the heads said next: a FIN behind a last response is no news. */
+  #spentReason(isExact: boolean, verdict: KeepAliveVerdict): SpentReason | undefined {
     if (!isExact) return "surplus-bytes";
-    return this.#write !== "done" || this.socket.pendingBytes > 0 ? "request-unfinished" : undefined;
+    if (this.#write !== "done" || this.socket.pendingBytes > 0) return "request-unfinished";
+    if (!verdict.reusable) return verdict.reason ?? "aborted";
+    return this.#hasPeerEnded || this.socket.destroyed ? "peer-closed" : undefined;
   }
 
   #verdict(exchange: Exchange): KeepAliveVerdict {

@@ -38,10 +38,13 @@ import type { Connect } from "../runtime/socket.ts";
 import type { Clock, Timer } from "../clock.ts";
 
 /**
- * Enough for a server that is not busy to hear of a FIN or RST before the next connect reaches it, ms. One whose own FIN has
- * come waits for ours, and hears of it in the order of arrival.
+ * How long a server may take to hear that a connection is gone, ms. It reads of the end and of the next connection in one
+ * turn of its loop, in any order, and counts one less at the end of that turn. Measured with 240 requests in a storm: without
+ * a wait a server counted 1 to 3 too many in most storms, with these none in 300.
  */
-const LINGER_MS = 10;
+const NEWS_MS = 10;
+/** The same where the server has closed by itself, or has answered our FIN: it has the turn behind it as good as done. */
+const ANSWERED_MS = 2;
 
 /** What an agent says of its pool; read when it is needed, so that it may change at any time. */
 export interface PoolSettings extends PoolLimits, ConnectionSettings {
@@ -87,6 +90,8 @@ export class ConnectionPool
   readonly clock: Clock;
   readonly afterPoll: AfterPoll;
   readonly stats: PoolStats = new PoolStats();
+  /** {@linkcode PoolOfConnections}. */
+  isDestroying = false;
   /** Every connection that has a slot. */
   readonly connections: Set<PooledConnection> = new Set();
   /** Requests that may yet be dispatched again. */
@@ -97,7 +102,6 @@ export class ConnectionPool
   readonly #queueDeadlines: DeadlineQueue<QueueDeadline>;
   #expiryTimer: Timer | undefined;
   #expiryAt = Infinity;
-  #isDestroying = false;
   #onEmpty: (() => void) | undefined;
   #end: Promise<void> | undefined;
 
@@ -202,7 +206,7 @@ export class ConnectionPool
   /** Fails everything that is queued or under way and closes every socket at once. */
   destroy(): void {
     const error = new AgentDestroyedError();
-    this.#isDestroying = true;
+    this.isDestroying = true;
     try {
       const waiters = this.core.drainQueue();
       for (const connection of [...this.connections]) connection.fail(error);
@@ -214,7 +218,7 @@ export class ConnectionPool
       for (const request of [...this.#requests]) request.abort(error);
       this.drain();
     } finally {
-      this.#isDestroying = false;
+      this.isDestroying = false;
     }
   }
 
@@ -291,8 +295,8 @@ export class ConnectionPool
   /** {@linkcode PoolSink}: no place. */
   reject(waiter: Waiter, code: PoolErrorCode): void {
     // What it was given was closed before it could be told: it asks again, unless all of them are to end.
-    if (code === "ERR_POOL_SLOT_LOST" && !this.#isDestroying) return this.askAgain(waiter);
-    const error = this.#isDestroying ? new AgentDestroyedError() : new PoolError(code);
+    if (code === "ERR_POOL_SLOT_LOST" && !this.isDestroying) return this.askAgain(waiter);
+    const error = this.isDestroying ? new AgentDestroyedError() : new PoolError(code);
     queueMicrotask(() => waiter.fail(error));
   }
 
@@ -302,18 +306,22 @@ export class ConnectionPool
     this.core.closed(pooled.slot);
   }
 
-  /** The connection is gone, and its slot comes back a little later. */
-  linger(pooled: PooledConnection, isNews: boolean): void {
+  /** {@linkcode PoolOfConnections}. */
+  linger(pooled: PooledConnection, isAnswered: boolean): void {
     this.connections.delete(pooled);
-    const end = (): void => {
+    this.afterNews(isAnswered, () => {
       this.core.closed(pooled.slot);
       this.drain();
-    };
-    // No kernel below, or nobody who could ask for a connection.
-    if (this.#isDestroying || this.afterPoll === atOnce) return this.core.closed(pooled.slot);
-    // Somebody may wait for the slot, with nothing else that holds the process.
-    if (isNews) this.clock.after(LINGER_MS, end, { ref: true });
-    else this.afterPoll(end);
+    });
+  }
+
+  /** {@linkcode PoolOfConnections}. */
+  afterNews(isAnswered: boolean, then: () => void): void {
+    // No kernel below.
+    if (this.afterPoll === atOnce) return then();
+    // Somebody may wait for the slot, with nothing else that holds the process. Timers of a loop that was busy come before
+    // the sockets' news: a server in this very process would not have had its turn.
+    this.clock.after(isAnswered ? ANSWERED_MS : NEWS_MS, () => this.afterPoll(then), { ref: true });
   }
 
   #expel({ waiter, timeoutMs }: QueueDeadline): void {

@@ -11,7 +11,7 @@
 
 import type { Duplex } from "node:stream";
 import { Connection, type ConnectionOwner, type SpentReason } from "./connection.ts";
-import { ConnectionClosedError, TimeoutError } from "./core/errors.ts";
+import { AgentDestroyedError, ConnectionClosedError, TimeoutError } from "./core/errors.ts";
 import type { KeepAliveVerdict } from "./core/keep_alive.ts";
 import type { Link } from "./core/linked_list.ts";
 import type { PoolCore, Slot, Ticket } from "./core/pool.ts";
@@ -22,6 +22,7 @@ import {
   aside,
   discard,
   errorReason,
+  hasArrived,
   ignore,
   lent,
   refusalOf,
@@ -91,6 +92,8 @@ export interface PoolOfConnections {
   readonly stats: PoolStats;
   /** It drains: nothing is parked any more. */
   readonly isClosed: boolean;
+  /** Everything is being ended at once. */
+  readonly isDestroying: boolean;
   /** What the user asked for. */
   readonly settings: ConnectionSettings;
   /** Node's methods, as they are now. */
@@ -101,9 +104,11 @@ export interface PoolOfConnections {
   forget(pooled: PooledConnection): void;
   /**
    * The connection is gone, and its slot comes back a little later: its server may not have heard of it yet, and would count
-   * one too many if another came at once; `isNews`: it cannot have known before.
+   * one too many if another came at once; `isAnswered`: it has ended by itself, or has answered our FIN.
    */
-  linger(pooled: PooledConnection, isNews: boolean): void;
+  linger(pooled: PooledConnection, isAnswered: boolean): void;
+  /** Calls `then` once a server has heard of the end of a connection. */
+  afterNews(isAnswered: boolean, then: () => void): void;
   /** Dials anew in the slot of a connection that was lost before its waiter could begin. */
   redial(slot: PoolSlot): void;
   /** Finds another connection for a waiter whose own was taken away before it could begin. */
@@ -176,6 +181,12 @@ export class PooledConnection implements ConnectionOwner {
   #next: Waiter | undefined;
   /** Waited for that when the connection was lost. */
   #lost: Waiter | undefined;
+  /** Why it was, where that was seen before the socket's close. */
+  #loss: SpentReason | undefined;
+  /** Closed by a FIN of ours, or behind the last response, as both sides know. */
+  #isOrderly = false;
+  /** Given up while a createConnection was at work: the slot comes back when it has answered. */
+  #isAbandoned = false;
 
   /** A connection that is about to be dialled for its slot's waiter. */
   constructor(pool: PoolOfConnections, slot: PoolSlot) {
@@ -202,6 +213,7 @@ export class PooledConnection implements ConnectionOwner {
 
   /** The answer of a createConnection: the first counts, a later stream is destroyed. */
   answer(error: unknown, stream: Duplex | undefined): void {
+    if (this.#isAbandoned) return this.#answerAbandoned(stream);
     if (this.#isAnswered || this.#phase !== "dialling") {
       if (stream !== this.#stream) discard(stream);
       return;
@@ -210,7 +222,7 @@ export class PooledConnection implements ConnectionOwner {
     const refusal = refusalOf(error, stream, this.endpoint.isSecure);
     if (refusal !== undefined) {
       discard(stream);
-      return this.failDial(refusal);
+      return this.#failDial(refusal, stream !== undefined && stream !== null);
     }
     this.#setStream(stream!);
     if (this.#dialler!.usesStream) this.#lendNew(stream!, this.#dialler!);
@@ -221,11 +233,41 @@ export class PooledConnection implements ConnectionOwner {
     }
   }
 
-  /** The dial has failed before there was a socket. Told later: nobody is told inside dispatch(). */
+  /** The dial has failed by what was thrown. */
   failDial(error: Error): void {
+    if (this.#isAbandoned) return this.#answerAbandoned(undefined);
+    // A createConnection that has answered and throws all the same: nobody is told inside dispatch().
+    if (this.#stream !== undefined) return queueMicrotask(() => this.fail(error));
+    this.#failDial(error, false);
+  }
+
+  /** There will be no socket. Told later: nobody is told inside dispatch(). */
+  #failDial(error: Error, hasArrived: boolean): void {
     const waiter = this.#dialler!;
-    this.#leave(errorReason(error));
+    this.#leave(errorReason(error), hasArrived ? "unheard" : "unseen");
     queueMicrotask(() => waiter.fail(error));
+  }
+
+  /** The createConnection is still at work, and may yet open a socket: its slot counts on, for a while. */
+  #abandon(): void {
+    this.#isAbandoned = true;
+    this.#end("aborted");
+    this.#pool.core.close(this.slot, "aborted");
+    const giveUp = (): void => this.#answerAbandoned(undefined);
+    // Somebody may wait for the slot, unless all were told to end.
+    const ref = !this.#pool.isDestroying;
+    this.#closeTimer = this.#pool.clock.after(CLOSE_TIMEOUT_MS, giveUp, { ref });
+    this.#pool.drain();
+  }
+
+  #answerAbandoned(stream: Duplex | undefined): void {
+    discard(stream ?? undefined);
+    if (this.slot.state !== "closing") return;
+    this.#closeTimer?.cancel();
+    const isNews = stream !== undefined && stream !== null;
+    if (isNews) return this.#pool.linger(this, false);
+    this.#pool.forget(this);
+    this.#pool.drain();
   }
 
   /** The stream as users see it, and made when they first look; undefined: there is none yet. */
@@ -319,7 +361,8 @@ export class PooledConnection implements ConnectionOwner {
     this.slot.reason ??= errorReason(error);
     if (this.#hasSocket && this.#borrower === undefined) this.connection.abort(error);
     else if (this.#borrower !== undefined) {
-      this.#stream!.destroy(error instanceof TimeoutError ? error : undefined);
+      // Who has the stream says himself that it was hung up.
+      this.#stream!.destroy(error instanceof AgentDestroyedError ? undefined : error);
     } else this.destroy();
     if (this.#borrower === undefined) waiter?.fail(error);
   }
@@ -329,13 +372,15 @@ export class PooledConnection implements ConnectionOwner {
     if (this.#phase === "gone") return;
     if (this.#borrower !== undefined) this.#stream!.destroy();
     else if (this.#hasSocket) this.connection.destroy();
-    else this.#leave("aborted");
+    else if (this.#isAnswered) this.#leave("aborted", "unheard");
+    else this.#abandon();
   }
 
   /** Closes, and lets the peer answer with its FIN: only then does its server count one less. */
   end(isAwaited: boolean): void {
     if (this.#phase === "gone") return;
     if (!this.#hasSocket || this.#borrower !== undefined) return this.destroy();
+    this.#isOrderly = !this.connection.socket.destroyed && this.slot.reason !== "peer-closed";
     this.connection.end();
     this.#closeTimer ??= this.#pool.clock.after(CLOSE_TIMEOUT_MS, () => this.connection.destroy(), {
       ref: isAwaited,
@@ -348,7 +393,7 @@ export class PooledConnection implements ConnectionOwner {
     this.#next = undefined;
     this.#isDetached = true;
     this.#stopListening();
-    this.#leave("detached");
+    this.#leave("detached", "unseen");
     if (next !== undefined) this.#pool.askAgain(next);
   }
 
@@ -366,7 +411,7 @@ export class PooledConnection implements ConnectionOwner {
 
   onConnectionSpent(connection: Connection, reason: SpentReason): void {
     // Lost while it was to prove quiet: its slot is dialled anew once the socket is gone.
-    if (this.#next !== undefined) return;
+    if (this.#next !== undefined) return void (this.#loss = reason);
     // The pool knows nothing of it any more.
     if (this.#isDetached) connection.end();
     else this.#pool.core.close(this.slot, reason);
@@ -484,14 +529,16 @@ export class PooledConnection implements ConnectionOwner {
     const next = this.#next;
     this.#next = undefined;
     if (next !== undefined) {
-      this.#end("peer-closed");
+      this.#end(this.#loss ?? (error === undefined ? "peer-closed" : errorReason(error)));
       this.#lost = next;
-      // Not at once, as with linger().
-      return this.#pool.afterPoll(() => this.#redial());
+      return this.#pool.afterNews(false, () => this.#redial());
     }
-    const reason = error === undefined ? "closed" : errorReason(error);
-    if (dialler !== undefined && error !== undefined) this.#leave(reason);
-    else this.#linger(reason, error);
+    const cause = error ?? this.#stream?.errored ?? undefined;
+    const reason = cause === undefined ? "closed" : errorReason(cause);
+    if (dialler !== undefined && !hasArrived(cause)) this.#leave(reason, "unseen");
+    else {
+      this.#leave(reason, this.#isOrderly && this.connection.hasPeerEnded ? "answered" : "unheard");
+    }
     this.#failDialler(dialler, error);
   }
 
@@ -520,28 +567,18 @@ export class PooledConnection implements ConnectionOwner {
     lost?.fail(error);
   }
 
-  #linger(reason: string, error: Error | undefined): void {
-    const isNews = this.#isNews(error);
-    this.#end(this.slot.reason ?? reason);
-    this.#pool.core.close(this.slot, reason);
-    this.#pool.linger(this, isNews);
-    this.#pool.drain();
-  }
-
-  /** True where the server cannot have known of the end before it came. */
-  #isNews(error: Error | undefined): boolean {
-    if (error !== undefined || this.connection.hasPeerEnded) return false;
-    const { readableEnded, errored } = this.#stream ?? {};
-    // What the system reports is the peer's doing, or the network's.
-    return readableEnded !== true &&
-      (errored as { syscall?: string } | null | undefined)?.syscall === undefined;
-  }
-
-  /** The slot comes back. */
-  #leave(reason: string): void {
+  /**
+   * The slot comes back: at once where no server saw the connection, or sees it still and it is somebody else's; else when
+   * the server has heard of its end.
+   */
+  #leave(reason: string, end: "unseen" | "answered" | "unheard"): void {
     if (this.#phase === "gone") return;
     this.#end(this.slot.reason ?? reason);
-    this.#pool.forget(this);
+    if (end === "unseen") this.#pool.forget(this);
+    else {
+      this.#pool.core.close(this.slot, reason);
+      this.#pool.linger(this, end === "answered");
+    }
     this.#pool.drain();
   }
 

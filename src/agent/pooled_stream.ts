@@ -80,3 +80,11 @@ export function errorReason(error: Error): string {
   const { code } = error as { code?: unknown };
   return typeof code === "string" ? code : error.name;
 }
+
+/** False: a connect failed before its server could see anything of it. */
+export function hasArrived(error: Error | undefined): boolean {
+  const { phase, syscall, errors } = (error ?? {}) as { phase?: string; syscall?: string; errors?: Error[] };
+  // A race of addresses, each with a failure of its own.
+  if (errors !== undefined) return errors.some(hasArrived);
+  return phase !== "lookup" && phase !== "connect" && syscall !== "getaddrinfo" && syscall !== "connect";
+}

@@ -29,6 +29,8 @@ interface PolledPool {
   onTold: () => void;
   /** The poll is over. */
   poll(): void;
+  /** Servers have heard of every end so far: their slots come back. */
+  news(): Promise<void>;
   send(init?: AgentRequestInit): Promise<AgentResponse>;
 }
 
@@ -79,6 +81,10 @@ function polledPool(fields: readonly string[] = []): PolledPool {
     peers,
     onTold: () => result.poll(),
     poll: () => due.splice(0).forEach((fn) => fn()),
+    news: async () => {
+      await clock.advance(10);
+      result.poll();
+    },
     send: (init) => request(result.pool, target, init),
   };
   return result;
@@ -91,22 +97,28 @@ async function warm({ clock, send }: PolledPool): Promise<void> {
   await clock.settle();
 }
 
-const LOSSES: Readonly<Record<string, (peer: MemoryPeer) => void>> = {
-  "bytes that nobody asked for": (peer) => void peer.send(ok("evil")),
-  FIN: (peer) => peer.end(),
-  RST: (peer) => peer.reset(),
+const LOSSES: Readonly<Record<string, [reason: string, lose: (peer: MemoryPeer) => void]>> = {
+  "bytes that nobody asked for": ["surplus-bytes", (peer) => void peer.send(ok("evil"))],
+  FIN: ["peer-closed", (peer) => peer.end()],
+  RST: ["ECONNRESET", (peer) => peer.reset()],
 };
 
-for (const [name, lose] of Object.entries(LOSSES)) {
+for (const [name, [reason, lose]] of Object.entries(LOSSES)) {
   test(`${name} while a connection is to prove quiet: its waiter goes to a new one`, async () => {
     const at = polledPool();
     await warm(at);
     const pending = at.send(POST);
     lose(at.peers[0]!);
+    await at.clock.advance(9);
+    at.poll();
+    assert.is(at.network.connects, 1, "dialled before the server has heard of the end");
+    await at.news();
     const response = await outcome(at.clock, pending) as AgentResponse;
     assert.is(response.reusedSocket, false, String(response));
     assert.is(await outcome(at.clock, response.body.text()), "ok");
     assert.equal([at.network.connects, at.pool.core.totalFree], [2, 1]);
+    const { closed, dialled } = at.pool.stats.total();
+    assert.equal([closed, dialled], [{ [reason]: 1 }, { "none-free": 1, lost: 1 }]);
     at.pool.destroy();
     await at.clock.settle();
   });
@@ -124,8 +136,7 @@ for (const [name, lose] of Object.entries(LOSSES)) {
     lose(at.peers[0]!);
     assert.is(await codeOf(at.clock, pending), "ABORT_ERR");
     assert.equal([...new Set(free)], [0]);
-    // Slots come back a little late.
-    await at.clock.advance(100);
+    await at.news();
     assert.is(at.pool.core.totalSlots, 0);
   });
 }
@@ -155,6 +166,7 @@ test("an abort before the start leaves the server's idle hint as it was", async 
   assert.is(await codeOf(at.clock, pending), "ABORT_ERR");
   assert.is(at.pool.core.totalFree, 1);
   await at.clock.advance(300);
+  await at.news();
   assert.equal([at.pool.core.totalSlots, at.network.sockets.size], [0, 0]);
 });
 

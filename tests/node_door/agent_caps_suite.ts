@@ -1,0 +1,288 @@
+/**
+ * The caps as servers count them: from 'connection' to 'close', at every fault that ends a connection, and at every way in
+ * which a createConnection may answer.
+ */
+import * as http from "node:http";
+import * as https from "node:https";
+import * as net from "node:net";
+import * as assert from "uvu/assert";
+import { Agent, type AgentOptions } from "@holdfast/agent";
+import { ca, good, otherCa } from "../certs/certs.ts";
+import { suite } from "../harness/suite.ts";
+import { pause, until } from "./door_origin.ts";
+
+const test = suite("Agent: caps counted at the server");
+
+/** A server and its sockets. */
+interface Counter {
+  readonly port: number;
+  peak: number;
+  accepted: number;
+  now: number;
+  close(): Promise<void>;
+}
+
+async function counted(server: http.Server | net.Server): Promise<Counter> {
+  const sockets = new Set<net.Socket>();
+  server.on("connection", (socket: net.Socket) => {
+    sockets.add(socket);
+    result.accepted++;
+    result.peak = Math.max(result.peak, ++result.now);
+    socket.on("error", () => {});
+    socket.on("close", () => {
+      sockets.delete(socket);
+      result.now--;
+    });
+  });
+  server.on("tlsClientError", () => {});
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const result: Counter = {
+    port: (server.address() as net.AddressInfo).port,
+    peak: 0,
+    accepted: 0,
+    now: 0,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const socket of sockets) socket.destroy();
+      }),
+  };
+  return result;
+}
+
+type Send = (agent: Agent, port: number, abortMs?: number) => Promise<string>;
+
+const own: Send = async (agent, port, abortMs) => {
+  const aborter = new AbortController();
+  const timer = abortMs === undefined ? undefined : setTimeout(() => aborter.abort(), abortMs);
+  try {
+    const { body } = await agent.request(`http://127.0.0.1:${port}/`, {
+      signal: aborter.signal,
+      retry: false,
+    });
+    return await body.text();
+  } catch (error) {
+    return String((error as { code?: string }).code ?? error);
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
+const foreign: Send = (agent, port, abortMs) =>
+  new Promise((resolve) => {
+    let outcome = "";
+    const request = http.get({ host: "127.0.0.1", port, agent }, (response) => {
+      response.on("error", () => {});
+      response.on("data", (chunk) => outcome += chunk);
+    });
+    const timer = abortMs === undefined ? undefined : setTimeout(() => request.destroy(), abortMs);
+    request.on("error", (error: Error & { code?: string }) => outcome ||= String(error.code ?? error));
+    request.on("close", () => {
+      clearTimeout(timer);
+      resolve(outcome);
+    });
+  });
+
+const FACES: readonly [string, Send][] = [["own", own], ["foreign", foreign]];
+
+const head = "HTTP/1.1 200 OK\r\n";
+
+/** How a server ends a connection, or has it ended. */
+const FAULTS: Readonly<Record<string, (socket: net.Socket) => void>> = {
+  "destroys it before it answers": (socket) => socket.destroy(),
+  "resets it before it answers": (socket) => void socket.resetAndDestroy(),
+  "ends it before it answers": (socket) => void socket.end(),
+  "ends it in the midst of a body": (socket) => void socket.end(`${head}Content-Length: 9\r\n\r\nx`),
+  "answers with what is not HTTP": (socket) => void socket.write("HELLO\r\n\r\n"),
+  "says close and leaves the closing to us": (socket) =>
+    void socket.write(`${head}Connection: close\r\nContent-Length: 2\r\n\r\nok`),
+  "says close and closes": (socket) =>
+    void socket.end(`${head}Connection: close\r\nContent-Length: 2\r\n\r\nok`),
+  "ends the body by its FIN": (socket) => void socket.end(`${head}\r\nok`),
+  "ends it behind a response that could be followed": (socket) =>
+    void socket.end(`${head}Content-Length: 2\r\n\r\nok`),
+  "sends more than it was asked for": (socket) => void socket.write(`${head}Content-Length: 2\r\n\r\nokmore`),
+  "ends it a moment after its answer": (socket) => {
+    socket.write(`${head}Content-Length: 2\r\n\r\nok`);
+    setTimeout(() => socket.end(), 1);
+  },
+};
+
+for (const [fault, act] of Object.entries(FAULTS)) {
+  test(`maxSockets and maxTotalSockets hold where a server ${fault}`, async () => {
+    const server = net.createServer((socket) => {
+      socket.on("data", () => act(socket));
+    });
+    const one = await counted(server);
+    for (const limits of [{ maxSockets: 2 }, { maxTotalSockets: 2 }]) {
+      const agent = new Agent({ keepAlive: true, ...limits });
+      await Promise.all(
+        Array.from({ length: 24 }, (_, n) => FACES[n % 2]![1](agent, one.port)),
+      );
+      agent.destroy();
+      await until(() => one.now === 0);
+    }
+    assert.is(one.peak, 2);
+    await one.close();
+  });
+}
+
+test("maxTotalSockets holds between origins that take turns", async () => {
+  const total = { now: 0, peak: 0 };
+  const origins = await Promise.all([1, 2, 3].map(async () => {
+    const server = http.createServer((_request, response) => void response.end("ok"));
+    server.on("connection", (socket: net.Socket) => {
+      total.peak = Math.max(total.peak, ++total.now);
+      socket.on("close", () => total.now--);
+    });
+    return await counted(server);
+  }));
+  const agent = new Agent({ keepAlive: true, maxTotalSockets: 2 });
+  const all = Array.from(
+    { length: 60 },
+    (_, n) => FACES[n % 2]![1](agent, origins[n % 3]!.port),
+  );
+  assert.equal([...new Set(await Promise.all(all))], ["ok"]);
+  assert.is(total.peak, 2);
+  agent.destroy();
+  await Promise.all(origins.map((origin) => origin.close()));
+});
+
+for (const [face, send] of FACES) {
+  test(`an aborted request's connection counts until the server has heard, ${face}`, async () => {
+    const one = await counted(http.createServer(() => {}));
+    const agent = new Agent({ keepAlive: true, maxSockets: 2 });
+    await Promise.all(Array.from({ length: 16 }, (_, n) => send(agent, one.port, 4 + n * 3)));
+    assert.is(one.peak, 2);
+    agent.destroy();
+    await one.close();
+  });
+
+  test(`a createConnection that is still at work when its request is given up counts, ${face}`, async () => {
+    const one = await counted(http.createServer((_request, response) => void response.end("ok")));
+    const agent = new Agent({ keepAlive: true, maxSockets: 2 });
+    let calls = 0;
+    agent.createConnection = (_options, callback): undefined => {
+      // It dials at once and answers late, whatever has become of the request.
+      const stream = net.connect(one.port, "127.0.0.1");
+      const isLate = calls++ < 6;
+      stream.once("connect", () => setTimeout(() => callback!(null, stream), isLate ? 40 : 1));
+    };
+    const given = Array.from({ length: 6 }, () => send(agent, one.port, 10));
+    const wanted = Array.from({ length: 6 }, () => send(agent, one.port));
+    await Promise.all(given);
+    assert.equal([...new Set(await Promise.all(wanted))], ["ok"]);
+    assert.is(one.peak, 2);
+    agent.destroy();
+    await until(() => one.now === 0);
+    await one.close();
+  });
+
+  test(`a createConnection that never answers gives its slot back a second after its request, ${face}`, async () => {
+    const one = await counted(http.createServer((_request, response) => void response.end("ok")));
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    agent.createConnection = (): undefined => {};
+    const given = send(agent, one.port, 5);
+    const wanted = send(agent, one.port);
+    await given;
+    agent.createConnection = (): net.Socket => net.connect(one.port, "127.0.0.1");
+    assert.is(await wanted, "ok");
+    agent.destroy();
+    await one.close();
+  });
+
+  test(`destroy() while a createConnection is at work: its stream is destroyed when it comes, ${face}`, async () => {
+    const one = await counted(http.createServer((_request, response) => void response.end("ok")));
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const { createConnection } = agent;
+    const late: net.Socket[] = [];
+    agent.createConnection = (_options, callback): undefined => {
+      const stream = net.connect(one.port, "127.0.0.1");
+      late.push(stream);
+      setTimeout(() => callback!(null, stream), 20);
+    };
+    const all = [send(agent, one.port), send(agent, one.port)];
+    await pause(5);
+    agent.destroy();
+    const expected = face === "own" ? "ERR_AGENT_DESTROYED" : "ECONNRESET";
+    for (const outcome of await Promise.all(all)) {
+      assert.ok([expected, "ERR_AGENT_DESTROYED"].includes(outcome), outcome);
+    }
+    agent.createConnection = createConnection;
+    assert.is(await send(agent, one.port), "ok");
+    assert.equal([one.peak, late.length, late[0]!.destroyed], [1, 1, true]);
+    agent.destroy();
+    await one.close();
+  });
+
+  test(`a createConnection that answers and then throws fails its request and leaves no stream, ${face}`, async () => {
+    const one = await counted(http.createServer((_request, response) => void response.end("ok")));
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const { createConnection } = agent;
+    const streams: net.Socket[] = [];
+    agent.createConnection = (_options, callback): undefined => {
+      streams.push(net.connect(one.port, "127.0.0.1"));
+      callback!(null, streams[0]!);
+      throw Object.assign(new Error("no"), { code: "ENO" });
+    };
+    assert.is(await send(agent, one.port), "ENO");
+    agent.createConnection = createConnection;
+    assert.is(await send(agent, one.port), "ok");
+    assert.equal([one.peak, streams[0]!.destroyed], [1, true]);
+    agent.destroy();
+    await one.close();
+  });
+}
+
+async function secure(agent: Agent, port: number): Promise<string> {
+  try {
+    const { body } = await agent.request(`https://localhost:${port}/`, { retry: false });
+    return await body.text();
+  } catch (error) {
+    return String((error as { code?: string }).code ?? error);
+  }
+}
+
+for (const runtime of [undefined, "node"] as const) {
+  test(`a refused certificate's connection counts until the server has heard, runtime: ${runtime}`, async () => {
+    const one = await counted(https.createServer(good, (_request, response) => void response.end("ok")));
+    const options: AgentOptions = { keepAlive: true, maxSockets: 2, ca: otherCa, runtime };
+    const agent = new Agent(options);
+    const outcomes = await Promise.all(Array.from({ length: 10 }, () => secure(agent, one.port)));
+    assert.is(new Set(outcomes).size, 1);
+    assert.not.equal(outcomes[0], "ok");
+    assert.is(one.peak, 2);
+    agent.destroy();
+    await one.close();
+  });
+}
+
+test("a stream that is refused because it is not encrypted counts until the server has heard", async () => {
+  const one = await counted(https.createServer(good, (_request, response) => void response.end("ok")));
+  const agent = new Agent({ keepAlive: true, maxSockets: 1, ca });
+  agent.createConnection = (_options, callback): undefined => {
+    const stream = net.connect(one.port, "127.0.0.1");
+    stream.once("connect", () => callback!(null, stream));
+  };
+  const outcomes = await Promise.all([1, 2, 3, 4].map(() => secure(agent, one.port)));
+  assert.equal([...new Set(outcomes)], ["ERR_TLS_REQUIRED"]);
+  assert.is(one.peak, 1);
+  agent.destroy();
+  await one.close();
+});
+
+test("maxSockets holds for requests given up at any moment of a dial", async () => {
+  const one = await counted(http.createServer((_request, response) => {
+    setTimeout(() => response.end("ok"), 1);
+  }));
+  const agent = new Agent({ keepAlive: true, maxSockets: 3 });
+  for (let round = 0; round < 5; round++) {
+    await Promise.all(Array.from({ length: 12 }, (_, n) => FACES[n % 2]![1](agent, one.port, n % 4)));
+    agent.closeIdle();
+  }
+  assert.ok(one.peak <= 3, `${one.peak}`);
+  agent.destroy();
+  await one.close();
+});
+
+test.run();
