@@ -1,6 +1,7 @@
 import * as assert from "uvu/assert";
 import { HeadScanner } from "../../src/agent/core/head_scanner.ts";
 import { HeadTemplate } from "../../src/agent/core/head_template.ts";
+import { cutFields } from "../../src/agent/core/headers.ts";
 import { encodeLatin1 } from "../../src/agent/core/latin1.ts";
 import { suite } from "../harness/suite.ts";
 
@@ -37,17 +38,93 @@ test("takes for a hole what was seen to change, and keeps it one", () => {
   assert.not(matches(template, head("c", "3", "t")));
 });
 
-test("gives the marks of the head just matched", () => {
+/** Names and values of the head just matched. */
+function fieldsOf({ image, text, marks }: HeadTemplate): string[] {
+  return image === undefined ? cutFields(text, marks) : image.fields(image.keep());
+}
+
+test("gives the fields of the head just matched", () => {
   const template = learnt([head("a", "1"), head("b", "2")]);
   for (const [date, id] of [["c", "3"], ["long", "4"], ["x", "longer"], ["", ""], ["y", "5"]] as const) {
     const bytes = head(date, id);
     assert.ok(matches(template, bytes));
-    const { text, marks } = template;
-    const parts = marks.map((mark, i) => i % 2 === 0 ? text.slice(mark, marks[i + 1]) : "").filter((_, i) =>
-      i % 2 === 0
-    );
-    assert.equal(parts, ["Date", date, "X-Id", id, "Server", "s"]);
+    assert.equal(fieldsOf(template), ["Date", date, "X-Id", id, "Server", "s"]);
+    assert.is(template.image?.fieldCount ?? 3, 3);
   }
+});
+
+test("gives the fields of values of every length and byte, with and without the image", () => {
+  const bytesOfAll = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte))
+    .filter((character) => /[\x21-\x7e\x80-\xff]/.test(character));
+  for (let length = 1; length < 24; length++) {
+    const template = learnt([head("a".repeat(length), "1"), head("b".repeat(length), "23")]);
+    for (const character of bytesOfAll) {
+      const [date, id] = [character.repeat(length), `${character}x`];
+      assert.ok(matches(template, head(date, id)));
+      assert.is(template.image === undefined, false);
+      const kept = template.image!.keep();
+      assert.is(template.image!.value(0), date);
+      assert.is(template.image!.value(2), "s");
+      // What was kept is not the next head's.
+      assert.ok(matches(template, head("z".repeat(length), "zz")));
+      assert.equal(template.image!.fields(kept), ["Date", date, "X-Id", id, "Server", "s"]);
+    }
+  }
+});
+
+test("each of the first controls and DEL, at each place of a value, is left to the scanner", () => {
+  const template = learnt([head("a", "0123456789"), head("a", "9876543210")]);
+  for (const byte of [...Array(0x20).keys(), 0x7f].filter((byte) => byte !== 0x09)) {
+    for (let at = 0; at < 10; at++) {
+      const id = `${"x".repeat(at)}${String.fromCharCode(byte)}${"\xff".repeat(9 - at)}`;
+      assert.not(matches(template, head("a", id)), `${byte} at ${at}`);
+    }
+  }
+});
+
+test("a tab inside a value is taken, at each place but the ends", () => {
+  const template = learnt([head("a", "0123456789"), head("a", "9876543210")]);
+  for (let at = 0; at < 10; at++) {
+    const id = `${"x".repeat(at)}\t${"y".repeat(9 - at)}`;
+    assert.is(matches(template, head("a", id)), at > 0 && at < 9, `${at}`);
+    if (at > 0 && at < 9) assert.equal(fieldsOf(template), ["Date", "a", "X-Id", id, "Server", "s"]);
+  }
+});
+
+test("moves the image to lengths that come twice in a row, and not while they alternate", () => {
+  const template = learnt([head("a", "1"), head("a", "2")]);
+  const imaged = (id: string): boolean => {
+    assert.ok(matches(template, head("a", id)));
+    assert.equal(fieldsOf(template), ["Date", "a", "X-Id", id, "Server", "s"]);
+    return template.image !== undefined;
+  };
+  assert.equal(["3", "44", "5", "66", "7"].map(imaged), [true, false, true, false, true]);
+  assert.equal(["44", "55", "66", "77", "8"].map(imaged), [false, false, true, true, false]);
+});
+
+test("the head of an image is told by every byte of it", () => {
+  const template = learnt([head("a", "1"), head("a", "2")]);
+  const bytes = head("a", "3");
+  for (let at = 0; at < bytes.length; at++) {
+    const other = new Uint8Array(bytes);
+    other[at]! ^= 0x01;
+    // A value that changed may be another.
+    const isHole = at === bytes.indexOf(0x33);
+    assert.is(matches(template, other), isHole, `${at}`);
+    assert.ok(matches(template, bytes));
+  }
+});
+
+test("an image holds on to nothing of the chunk, nor the fields to the image", () => {
+  const template = learnt([head("a", "1"), head("a", "2")]);
+  const chunk = head("a", "3");
+  assert.ok(matches(template, chunk));
+  const { image } = template;
+  const kept = image!.keep();
+  chunk.fill(0x78);
+  const fields = image!.fields(kept);
+  fields[0] = "written over";
+  assert.equal(image!.fields(kept), ["Date", "a", "X-Id", "3", "Server", "s"]);
 });
 
 test("a hole takes no byte that the scanner would not take as it stands", () => {

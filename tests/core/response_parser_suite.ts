@@ -36,6 +36,45 @@ function errorOf(run: () => void): ProtocolError {
   throw new Error("Nothing was thrown");
 }
 
+test("heads kept unread tell their own fields when many like them have been read since", () => {
+  const template = new HeadTemplate();
+  const heads: ResponseHead[] = [];
+  const sink = new LogSink();
+  sink.onHead = (head): void => void heads.push(head);
+  const pairs = (i: number): string[] => [
+    ...["Content-Length", String(i % 11 === 0 ? 0 : i % 120)],
+    ...["X-Id", `id-${"\xe9".repeat(i % 3)}${i}`],
+    ...["Server", "s"],
+    ...["Connection", i % 50 === 49 ? "close" : "keep-alive"],
+    ...["Date", `${i % 7}`],
+  ];
+  const parsers = [new ResponseParser({}, template), new ResponseParser({ maxHeadersCount: 2 }, template)];
+  for (let i = 0; i < 400; i++) {
+    const parser = parsers[i % 2]!;
+    const lines = pairs(i).map((text, at) => text + (at % 2 === 0 ? ": " : "\r\n")).join("");
+    parser.start("HEAD");
+    parser.parse(encodeLatin1(`HTTP/1.1 200 OK ${i < 200}\r\n${lines}\r\n`), sink);
+  }
+  heads.forEach((head, i) => {
+    assert.equal(head.headers.rawHeaders, i % 2 === 0 ? pairs(i) : pairs(i).slice(0, 4));
+    assert.is(head.statusText, `OK ${i < 200}`);
+    assert.is(head.connection, i % 50 === 49 ? "close" : "keep-alive");
+    assert.is(head.hasContentLength, true);
+  });
+});
+
+test("a head that a shared memory knows is held to the parser's own limits", () => {
+  const template = new HeadTemplate();
+  const message = encodeLatin1("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nA: b\r\n\r\n");
+  assert.match(parserLog([message, message], { template }), /complete/);
+  const tooMany = parserLog([message], { limits: { maxHeaderLines: 1 } });
+  assert.match(tooMany, "Too many header lines");
+  assert.is(parserLog([message], { limits: { maxHeaderLines: 1 }, template }), tooMany);
+  const tooLong = parserLog([message], { limits: { maxHeaderBytes: message.length - 1 } });
+  assert.match(tooLong, "HPE_HEADER_OVERFLOW");
+  assert.is(parserLog([message], { limits: { maxHeaderBytes: message.length - 1 }, template }), tooLong);
+});
+
 test("is idle until it is armed: bytes before are surplus", () => {
   const parser = new ResponseParser();
   const sink = new LogSink();

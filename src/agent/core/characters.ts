@@ -60,7 +60,8 @@ export function trimOws(text: string): string {
   return text.slice(start, end);
 }
 
-function isOws(code: number): boolean {
+/** True for SP and HTAB, the whitespace that may stand around a field value. */
+export function isOws(code: number): boolean {
   return code === 0x20 || code === 0x09;
 }
 

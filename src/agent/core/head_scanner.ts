@@ -1,8 +1,8 @@
 /**
  * Reads one response head or one trailer section out of chunks.
  *
- * Owns where the bytes are until the section is complete, its limit, and the choice between three readers of one
- * grammar: two short cuts for a head that is whole and without fault, as almost all are (head_template.ts,
+ * Owns where the bytes are until the section is complete, its limit, and the choice between the readers of one
+ * grammar: short cuts for a head that is whole and without fault, as almost all are (head_template.ts,
  * plain_head.ts), and the machine (head_machine.ts), which reads what they did not take again from the first byte, so
  * that they never decide that something is wrong. Knows nothing of framing, bodies or sinks. Only a section that is
  * split is gathered, in a buffer that never exceeds the limit. Nothing of a chunk is kept: the decoded text is a copy.
@@ -11,6 +11,7 @@
  */
 
 import type { ByteFault } from "./errors.ts";
+import type { HeadImage } from "./head_image.ts";
 import { HeadMachine } from "./head_machine.ts";
 import type { HeadTemplate } from "./head_template.ts";
 import { decodeLatin1 } from "./latin1.ts";
@@ -38,10 +39,12 @@ export class HeadScanner {
 
   /** True when the section is complete; what follows is set then. */
   isDone = false;
-  /** The decoded section, and perhaps some bytes behind it. */
+  /** The decoded section, and perhaps some bytes behind it; empty where there is an `image`. */
   text = "";
   /** Offsets in `text`, four a field: start and end of the name, start and end of the value. Never written to. */
   marks: readonly number[] = [];
+  /** Knows the fields, in the place of `text` and `marks`, until the next head is read. */
+  image: HeadImage | undefined;
   /** The fields that the codec itself heeds. */
   specials: readonly SpecialField[] = NO_SPECIALS;
   /** True where the fields of `specials`, the very array of an earlier head, have the values of that head. */
@@ -79,21 +82,24 @@ export class HeadScanner {
 
   /** The reason phrase of a finished head. */
   get reasonPhrase(): string {
-    return this.text.slice(this.#reasonStart, this.reasonEnd);
+    return this.image === undefined
+      ? this.text.slice(this.#reasonStart, this.reasonEnd)
+      : this.image.reasonPhrase;
   }
 
   /** The number of fields of a finished section. */
   get fieldCount(): number {
-    return this.marks.length >> 2;
+    return this.image === undefined ? this.marks.length >> 2 : this.image.fieldCount;
   }
 
-  /** The name of field `index`, as received. */
+  /** The name of field `index`, as received; where there is no `image`. */
   name(index: number): string {
     return this.text.slice(this.marks[4 * index]!, this.marks[4 * index + 1]!);
   }
 
   /** The value of field `index`, without the whitespace around it. */
   value(index: number): string {
+    if (this.image !== undefined) return this.image.value(index);
     const value = this.text.slice(this.marks[4 * index + 2]!, this.marks[4 * index + 3]!);
     return this.isFolded ? value.replace(/[\r\n]+/g, "") : value;
   }
@@ -133,10 +139,11 @@ export class HeadScanner {
   #scanPlain(bytes: Uint8Array, from: number, limit: number): number {
     const template = this.#template;
     const matched = template.match(bytes, from, limit);
-    if (matched >= 0) {
+    if (matched >= 0 && template.marks.length >> 2 <= this.#maxLines) {
       this.#finishPlain(template.versionMinor, template.status, template.reasonEnd);
       this.text = template.text;
       this.marks = template.marks;
+      this.image = template.image;
       this.specials = template.specials;
       this.hasSpecialsOfBefore = template.hasFixedSpecials;
       return matched;
@@ -201,6 +208,7 @@ export class HeadScanner {
   #finish(text: string, marks: readonly number[]): void {
     this.text = text;
     this.marks = marks;
+    this.image = undefined;
     this.specials = findSpecials(text, marks);
     this.hasSpecialsOfBefore = false;
   }

@@ -44,24 +44,37 @@ export const FIRST_WINS: ReadonlySet<string> = new Set([
   "user-agent",
 ]);
 
+/** Who can make the fields of a section from the little that was kept of it. */
+export interface FieldSource {
+  /** Names and values in turn; the caller's array. */
+  fields(kept: readonly number[]): string[];
+}
+
 /** The fields of one header or trailer section, in the order and case received. */
 export class HeaderBlock {
   /** The block without a field. */
   static readonly EMPTY: HeaderBlock = new HeaderBlock("", []);
 
   readonly #text: string;
-  readonly #marks: readonly number[];
+  readonly #numbers: readonly number[];
+  readonly #source: FieldSource | undefined;
   readonly #maxFields: number;
   #pairs: readonly string[] | undefined;
 
   /**
-   * `marks`: offsets in `text`, four a field, start and end of the name, start and end of the value. Shows the first
-   * `maxFields` of the fields (default: all).
+   * `numbers`: offsets in `text`, four a field, start and end of the name, start and end of the value; with a `source`
+   * what was kept for that one. Shows the first `maxFields` of the fields (default: all).
    */
-  constructor(text: string, marks: readonly number[], maxFields: number = Infinity) {
+  constructor(
+    text: string,
+    numbers: readonly number[],
+    maxFields: number = Infinity,
+    source?: FieldSource,
+  ) {
     this.#text = text;
-    this.#marks = marks;
+    this.#numbers = numbers;
     this.#maxFields = maxFields;
+    this.#source = source;
   }
 
   /** Takes a flat list of names and values as it is; the block owns the array from here on. */
@@ -132,7 +145,14 @@ export class HeaderBlock {
   }
 
   #fields(): readonly string[] {
-    return this.#pairs ??= cutFields(this.#text, this.#marks, this.#maxFields);
+    return this.#pairs ??= this.#makeFields();
+  }
+
+  #makeFields(): readonly string[] {
+    const source = this.#source;
+    if (source === undefined) return cutFields(this.#text, this.#numbers, this.#maxFields);
+    const fields = source.fields(this.#numbers);
+    return fields.length / 2 > this.#maxFields ? fields.slice(0, 2 * this.#maxFields) : fields;
   }
 }
 
@@ -149,7 +169,8 @@ function addField(object: IncomingHeaders, name: string, value: string, join: bo
   else if (join || !FIRST_WINS.has(name)) object[name] = `${present}, ${value}`;
 }
 
-function cutFields(text: string, marks: readonly number[], maxFields: number): string[] {
+/** Names and values in turn of the first `maxFields` fields; `marks` are offsets in `text`, four a field. */
+export function cutFields(text: string, marks: readonly number[], maxFields: number = Infinity): string[] {
   // The last step makes an integer of it for JSC too, which else takes Infinity for a hint: three times as slow.
   const count = Math.min(marks.length >> 2, maxFields) | 0;
   const fields = new Array<string>(2 * count);

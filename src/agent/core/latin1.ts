@@ -10,16 +10,22 @@
 
 import { Buffer } from "node:buffer";
 
-// Present on every Buffer of the three runtimes, absent from their types; both work on any Uint8Array as `this`.
+// Present on every Buffer of the three runtimes, the first two absent from their types; all work on any Uint8Array as `this`.
 interface Latin1Methods {
   latin1Slice(this: Uint8Array, start: number, end: number): string;
   latin1Write(this: Uint8Array, text: string, offset: number, length: number): number;
+  compare(this: Uint8Array, target: Uint8Array, targetStart: number, targetEnd: number): number;
 }
-const { latin1Slice, latin1Write } = Buffer.prototype as unknown as Latin1Methods;
+const { latin1Slice, latin1Write, compare } = Buffer.prototype as unknown as Latin1Methods;
 
 /** The bytes from `start` up to `end` as a string that holds on to none of them. */
 export function decodeLatin1(bytes: Uint8Array, start: number, end: number): string {
   return latin1Slice.call(bytes, start, end);
+}
+
+/** True where `wanted` stands in `bytes` at `from`; the caller has seen that so many bytes are there. */
+export function hasBytesAt(bytes: Uint8Array, from: number, wanted: Uint8Array): boolean {
+  return compare.call(wanted, bytes, from, from + wanted.length) === 0;
 }
 
 const encoder = new TextEncoder();

@@ -304,7 +304,10 @@ export class ResponseParser {
     const { fieldCount } = scanner;
     if (fieldCount === 0) return HeaderBlock.EMPTY;
     if (!scanner.isFolded) {
-      return new HeaderBlock(scanner.text, scanner.marks, shown);
+      const { image } = scanner;
+      return image === undefined
+        ? new HeaderBlock(scanner.text, scanner.marks, shown)
+        : new HeaderBlock("", image.keep(), shown, image);
     }
     const pairs: string[] = [];
     for (let i = 0; i < fieldCount && i < shown; i++) pairs.push(scanner.name(i), scanner.value(i));
