@@ -14,6 +14,7 @@
 
 import { Buffer } from "node:buffer";
 import zlib from "node:zlib";
+import { trimOws } from "./core/characters.ts";
 import { DecodingError } from "./core/errors.ts";
 import type { BodySink, BodySource } from "./response_body.ts";
 
@@ -100,7 +101,7 @@ function nameOf(token: string): CodingName {
  */
 export function readCodings(contentEncoding: string | undefined): readonly CodingName[] {
   if (contentEncoding === undefined) return [];
-  const tokens = contentEncoding.toLowerCase().split(",").map((token) => token.trim())
+  const tokens = contentEncoding.toLowerCase().split(",").map(trimOws)
     .filter((token) => token !== "" && token !== "identity");
   if (tokens.length > MAX_CODINGS) {
     throw new DecodingError(`Cannot decode ${tokens.length} content codings, ${MAX_CODINGS} at most`);

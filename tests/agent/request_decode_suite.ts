@@ -2,7 +2,7 @@
 import * as assert from "uvu/assert";
 import zlib from "node:zlib";
 import { suite } from "../harness/suite.ts";
-import { seesTruncation } from "../../src/agent/content_coding.ts";
+import { readCodings, seesTruncation } from "../../src/agent/content_coding.ts";
 import { type Fixture, fixture, outcome } from "./memory_origin.ts";
 
 const test = suite("content codings of agent.request()");
@@ -33,6 +33,16 @@ function serveCoded(at: Fixture, coding: string, bytes: Uint8Array, size?: numbe
     peer.send("0\r\n\r\n");
   });
 }
+
+test("whitespace around a coding is SP and HTAB alone (RFC 9110 section 5.6.3)", () => {
+  assert.equal(readCodings(" gzip\t,\tBR , "), ["br", "gzip"]);
+  for (const odd of ["\xa0", "\x0b", "\x0c"]) {
+    assert.throws(
+      () => readCodings(`gzip${odd}`),
+      (error: Error & { code?: string }) => error.code === "ERR_CONTENT_DECODING",
+    );
+  }
+});
 
 const small = new TextEncoder().encode("hello ".repeat(20));
 const large = new TextEncoder().encode(Array.from({ length: 40_000 }, (_, i) => `${i * i} `).join(""));

@@ -52,6 +52,7 @@ for (
     "keep-alive, close",
     "x,close ,y",
     " close\t",
+    ",Close\t",
     "close, keep-alive",
   ]
 ) {

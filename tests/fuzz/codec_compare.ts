@@ -146,6 +146,9 @@ class Run implements LlhttpEvents {
 /** A Transfer-Encoding that ends in an empty element or in a tab. */
 const ODD_CODING = /transfer-encoding:[^\r\n]*[,\t][ \t]*\r\n/i;
 
+/** A Connection with a tab, which llhttp does not take off the end of an option: neither close nor keep-alive to it. */
+const TABBED_OPTION = /\r\nconnection:[^\r\n]*\t/i;
+
 /** Reasons of ours to close where llhttp would go on. */
 const CLOSES_MORE: ReadonlySet<string | undefined> = new Set([
   "hint-expired",
@@ -181,7 +184,9 @@ export function compareKeepAlive(
   const text = decodeLatin1(message, 0, message.length);
   if (verdict.reusable === reader.keepsAlive || CLOSES_MORE.has(verdict.reason)) return undefined;
   // llhttp takes Proxy-Connection for Connection, and reads to the close behind an empty element of Transfer-Encoding.
-  if (/proxy-connection/i.test(text) || ODD_CODING.test(text)) return undefined;
+  if (/proxy-connection/i.test(text) || ODD_CODING.test(text) || TABBED_OPTION.test(text)) return undefined;
+  // To it keep-alive outdoes close in HTTP/1.0; RFC 9112 section 9.3 asks for close first.
+  if (verdict.reason === "response-close" && sink.head.httpVersionMinor === 0) return undefined;
   // It heeds Connection in trailers, where RFC 9110 section 6.5.1 lets none stand.
   if (sink.lines.some((line) => /^trailer connection:/i.test(line))) return undefined;
   return `keep-alive of ${show(text)}\nours: ${JSON.stringify(verdict)}\nllhttp: ${reader.keepsAlive}`;
