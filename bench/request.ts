@@ -1,17 +1,18 @@
 /**
  * CPU time of a request, side by side in one process, in turns: the raw socket (the limit), `agent.request`, our fetch,
- * node:http with a keep-alive Agent, and the runtime's own fetch. The server runs in a process of its own.
+ * node:http with a keep-alive Agent, the runtime's own fetch, and undici on Node. The server runs in a process of its own.
  *
  * ```sh
  * node npm/esm/bench/request.js [connections] [rounds] [name] [bytes of a body]   # or deno run -A bench/request.ts, or bun
  * ```
  *
- * One line a contender: microseconds of CPU per request, the median over the rounds, and how many times cheaper than
- * node:http it is.
+ * One line a contender: microseconds of CPU per request, and how many times cheaper than node:http and than the runtime's
+ * fetch it is; medians over the rounds, of the ratios within each round.
  */
 import { spawn } from "node:child_process";
 import http from "node:http";
 import process from "node:process";
+import type { Pool } from "undici";
 import { Agent, type Connect, createConnect } from "../mod.ts";
 
 const connections = Number(process.argv[2] ?? 10);
@@ -21,7 +22,7 @@ const only = process.argv[4] ?? "";
 /** Bytes of a response's body. */
 const bodyBytes = Number(process.argv[5] ?? 100);
 /** Requests of one round. */
-const REQUESTS = Math.ceil(3_000 / (1 + Number(process.argv[5] ?? 100) / 20_000));
+const REQUESTS = Math.ceil(3_000 / (1 + bodyBytes / 20_000));
 
 const server = spawn(process.execPath, serverArguments(), { stdio: ["pipe", "pipe", "inherit"] });
 const port = await new Promise<number>((resolve) =>
@@ -33,6 +34,7 @@ const HEADERS = { "x-a": "1", "x-b": "2", "accept": "*/*", "user-agent": "bench"
 const lean = new Agent({ keepAlive: true, maxSockets: connections });
 const node = new http.Agent({ keepAlive: true, maxSockets: connections });
 const raw = await openRaw(createConnect());
+const pool = await openPool();
 
 const contenders: Record<string, () => Promise<unknown>> = {
   "raw socket": raw.request,
@@ -52,20 +54,26 @@ const contenders: Record<string, () => Promise<unknown>> = {
         response.on("end", resolve);
       }).on("error", reject);
     }),
+  ...(pool && {
+    "undici.Pool": async () => {
+      const { body } = await pool.request({ path: "/", method: "GET", headers: HEADERS });
+      await (bodyBytes < 1_000 ? body.text() : body.dump({ limit: Infinity }));
+    },
+  }),
   "runtime's fetch": async () => await (await fetch(`${origin}/`, { headers: HEADERS })).text(),
 };
 
 const figures = await measure();
-const base = median(figures["node:http"] ?? [NaN]);
 for (const [name, values] of Object.entries(figures)) {
-  const value = median(values);
-  process.stdout.write(
-    `${name.padEnd(16)} ${value.toFixed(1).padStart(7)} us  ${(base / value).toFixed(2)} times\n`,
+  const times = ["node:http", "runtime's fetch"].map((peer) =>
+    median(values.map((value, round) => (figures[peer]?.[round] ?? NaN) / value)).toFixed(2).padStart(6)
   );
+  process.stdout.write(`${name.padEnd(16)} ${median(values).toFixed(1).padStart(8)} us ${times.join("")}\n`);
 }
 lean.destroy();
 node.destroy();
 raw.close();
+await pool?.destroy();
 server.kill();
 
 async function measure(): Promise<Record<string, number[]>> {
@@ -128,6 +136,13 @@ async function openRaw(connect: Connect): Promise<{ request(): Promise<void>; cl
     free.push(send);
   };
   return { request, close: () => closes.forEach((close) => close()) };
+}
+
+/** undici, where it runs over its own sockets: on Node. */
+async function openPool(): Promise<Pool | undefined> {
+  if (process.versions["deno"] !== undefined || process.versions["bun"] !== undefined) return undefined;
+  const undici = await import("undici");
+  return new undici.Pool(origin, { connections, pipelining: 1 });
 }
 
 function serverArguments(): string[] {

@@ -199,12 +199,18 @@ function genuine(): Pick<Globals, "Deno" | "Bun"> {
   };
 }
 
-const { Deno } = genuine();
+const { Deno, Bun } = genuine();
 
 /** Waits for a poll of the event loop: whatever had come for a socket before the call has been told before `fn` is called. */
 export const afterPoll: AfterPoll = Deno === undefined
   ? createTurnPoll(nextTurn, () => systemClock.now())
   : createDenoPoll(Deno as unknown as PollingDeno, systemClock);
+
+/**
+ * The runtime has a server that takes a Response, and sends what is inside of it, whatever its members say: so what is inside
+ * has to be true. Elsewhere a Response is known by its members alone.
+ */
+export const servesResponses: boolean = Deno !== undefined || Bun !== undefined;
 
 const contextSlot = Deno === undefined ? undefined : denoContextSlot(Deno);
 if (contextSlot !== undefined) useContextSlot(contextSlot);
