@@ -8,6 +8,7 @@
  * ```
  */
 import { parseArgs } from "node:util";
+import { checkNpm } from "./check_npm.ts";
 import { emitNpm } from "./emit_npm.ts";
 import { findRuntimes, root, type Runtime } from "./runtimes.ts";
 
@@ -45,6 +46,7 @@ const files = await suiteFiles(positionals);
 
 if (!isPartial) await runChecks();
 await check("package", emitNpm);
+if (!isPartial) await check("package for its users", checkNpm);
 if (!isPartial) await check("deno test file on node", () => run(["node", "scripts/run_deno_tests.mjs"]));
 /** Tests and skips of a file, a number for each runtime. */
 const counts = new Map<string, number[]>();

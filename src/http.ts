@@ -48,11 +48,19 @@ export const createServer: typeof builtin.createServer = builtin.createServer;
 /** The runtime's own; the parsers here are not among those that it limits. */
 export const setMaxIdleHTTPParsers: typeof builtin.setMaxIdleHTTPParsers = builtin.setMaxIdleHTTPParsers;
 /** The runtime's own; undefined in Node 20. */
-export const WebSocket: typeof builtin.WebSocket = builtin.WebSocket;
+export const WebSocket: RuntimesOwn<"WebSocket"> = ownMember("WebSocket");
 /** The runtime's own; undefined in Node 20. */
-export const CloseEvent: typeof builtin.CloseEvent = builtin.CloseEvent;
+export const CloseEvent: RuntimesOwn<"CloseEvent"> = ownMember("CloseEvent");
 /** The runtime's own; undefined in Node 20. */
-export const MessageEvent: typeof builtin.MessageEvent = builtin.MessageEvent;
+export const MessageEvent: RuntimesOwn<"MessageEvent"> = ownMember("MessageEvent");
+
+/** The type of a member of `node:http` that older types of Node do not have. */
+export type RuntimesOwn<Name extends string> = Name extends keyof typeof builtin ? (typeof builtin)[Name]
+  : undefined;
+
+function ownMember<Name extends string>(name: Name): RuntimesOwn<Name> {
+  return (builtin as Record<string, unknown>)[name] as RuntimesOwn<Name>;
+}
 
 /**
  * Refused, as the option `proxyEnv` is: the runtime's own would change the runtime's agents, and requests made here would go past
