@@ -18,20 +18,115 @@
 
 import * as builtin from "node:http";
 import { Agent } from "./agent/agent.ts";
-import { ClientRequest, type ResponseListener } from "./agent/client_request.ts";
-import type { RequestOptions } from "./agent/client_request_options.ts";
+import { ClientRequest as OwnClientRequest } from "./agent/client_request.ts";
 import { ArgumentTypeError } from "./agent/core/errors.ts";
 import { keepGlobalAgent, makeGlobalAgent } from "./agent/global_agent.ts";
-import { IncomingMessage } from "./agent/incoming_message.ts";
-import { OutgoingMessage } from "./agent/outgoing_message.ts";
+import { IncomingMessage as OwnIncomingMessage } from "./agent/incoming_message.ts";
+import { OutgoingMessage as OwnOutgoingMessage } from "./agent/outgoing_message.ts";
 import { validateHeaderName, validateHeaderValue } from "./agent/outgoing_message_headers.ts";
+import type { AgentLike, RetryOption } from "./agent/client_request_options.ts";
+import type { AgentOptions as OwnAgentOptions } from "./agent/options.ts";
 
-export { Agent, ClientRequest, IncomingMessage, OutgoingMessage, validateHeaderName, validateHeaderValue };
-export type { ResponseListener } from "./agent/client_request.ts";
-export type { AgentLike, RequestOptions, RetryOption } from "./agent/client_request_options.ts";
+export { Agent, validateHeaderName, validateHeaderValue };
+export type { AgentLike, RetryOption } from "./agent/client_request_options.ts";
 export type { AgentOptions } from "./agent/options.ts";
-export type { IncomingHttpHeaders } from "./agent/incoming_message_headers.ts";
-export type { OutgoingHeaderValue } from "./agent/outgoing_message_headers.ts";
+export type {
+  ClientRequestArgs,
+  IncomingHttpHeaders,
+  InformationEvent,
+  OutgoingHttpHeader,
+  OutgoingHttpHeaders,
+  RequestListener,
+  ServerOptions,
+} from "node:http";
+
+/** Options of a request that are ours, or wider than Node's. */
+export interface OwnRequestOptions {
+  /** Default: the shared agent of the scheme; false: a connection of its own, with default options; or any `{ addRequest }`. */
+  agent?: AgentLike | builtin.Agent | boolean | undefined;
+  /** An object, a flat array of names and values, or pairs. */
+  headers?:
+    | builtin.OutgoingHttpHeaders
+    | readonly string[]
+    | readonly (readonly [string, string | readonly string[]])[]
+    | undefined;
+  /** Bytes from which write() returns false. */
+  highWaterMark?: number | undefined;
+  /**
+   * "idempotent": a request that fails on a connection that has served before, without a byte of an answer, is sent once
+   * more over a new one if its method permits (RFC 9110 section 9.2.2). false: never. Default "idempotent". Differs from
+   * Node: new.
+   */
+  retry?: RetryOption | undefined;
+}
+
+/** Options of `http.request()`: Node's and {@linkcode OwnRequestOptions}. All others are passed to the agent, and so to the socket. */
+export interface RequestOptions
+  extends Omit<builtin.RequestOptions, keyof OwnRequestOptions>, OwnRequestOptions {}
+
+/** A response: Node's `http.IncomingMessage`. */
+export interface IncomingMessage extends builtin.IncomingMessage {
+  /** The request that it answers. */
+  req?: ClientRequest;
+}
+
+/** `http.IncomingMessage`. */
+export interface IncomingMessageConstructor {
+  /** An empty message, as tests make them; `socket` may be any object. */
+  new (socket?: unknown): IncomingMessage;
+  /** Of every message. */
+  readonly prototype: IncomingMessage;
+}
+
+/** See the interface of this name. */
+export const IncomingMessage: IncomingMessageConstructor = OwnIncomingMessage as never;
+
+/** A request: Node's `http.ClientRequest`. */
+export interface ClientRequest extends builtin.ClientRequest {
+  /** Whose connections it uses; undefined: `createConnection`'s. */
+  agent: AgentLike | undefined;
+  /** The response, once its head has come. */
+  res: IncomingMessage | null;
+  /** The option. */
+  timeout: number | undefined;
+  /** The option. */
+  socketPath: string | undefined;
+  /** More or fewer bytes than the Content-Length says are an error (ERR_HTTP_CONTENT_LENGTH_MISMATCH). */
+  strictContentLength: boolean;
+  /** For agents: `socket` carries the request, or `error` says why there is none. */
+  onSocket(socket: unknown, error?: Error | null): void;
+}
+
+/** A listener for 'response'. */
+export type ResponseListener = (response: IncomingMessage) => void;
+
+/** `http.ClientRequest`. */
+export interface ClientRequestConstructor {
+  /** As `http.request()`. */
+  new (
+    url: string | URL | RequestOptions,
+    options?: RequestOptions | ResponseListener,
+    callback?: ResponseListener,
+  ): ClientRequest;
+  /** Of every request. */
+  readonly prototype: ClientRequest;
+}
+
+/** See the interface of this name. */
+export const ClientRequest: ClientRequestConstructor = OwnClientRequest as never;
+
+/** `http.OutgoingMessage`. */
+export interface OutgoingMessageConstructor {
+  /** A message without a head. */
+  new (options?: { readonly highWaterMark?: number | undefined }): builtin.OutgoingMessage;
+  /** Of every request too. */
+  readonly prototype: builtin.OutgoingMessage;
+}
+
+/** What a request shares with any other message that is written: Node's `http.OutgoingMessage`. */
+export type OutgoingMessage = builtin.OutgoingMessage;
+/** See the interface of this name. */
+export const OutgoingMessage: OutgoingMessageConstructor = OwnOutgoingMessage as never;
 
 /** Methods that the runtime's own parser knows. */
 export const METHODS: string[] = builtin.METHODS;
@@ -42,7 +137,15 @@ export const maxHeaderSize: number = builtin.maxHeaderSize ?? 16_384;
 /** The runtime's own. */
 export const Server: typeof builtin.Server = builtin.Server;
 /** The runtime's own. */
+export type Server<
+  Request extends typeof builtin.IncomingMessage = typeof builtin.IncomingMessage,
+  Response extends typeof builtin.ServerResponse<InstanceType<Request>> = typeof builtin.ServerResponse,
+> = builtin.Server<Request, Response>;
+/** The runtime's own. */
 export const ServerResponse: typeof builtin.ServerResponse = builtin.ServerResponse;
+/** The runtime's own. */
+export type ServerResponse<Request extends builtin.IncomingMessage = builtin.IncomingMessage> =
+  builtin.ServerResponse<Request>;
 /** The runtime's own. */
 export const createServer: typeof builtin.createServer = builtin.createServer;
 /** The runtime's own; the parsers here are not among those that it limits. */
@@ -87,7 +190,11 @@ keepGlobalAgent(() => globalAgent);
  * @throws TypeError or RangeError for an option of the wrong type or out of its range: ERR_INVALID_ARG_TYPE, ERR_INVALID_URL,
  * ERR_INVALID_PROTOCOL, ERR_INVALID_HTTP_TOKEN, ERR_UNESCAPED_CHARACTERS, ERR_INVALID_CHAR, ERR_OUT_OF_RANGE...
  */
-export function request(options: RequestOptions | string | URL, callback?: ResponseListener): ClientRequest;
+export function request(
+  options: RequestOptions | string | URL,
+  callback?: ResponseListener,
+): ClientRequest;
+/** The same, with options over what the URL says. */
 export function request(
   url: string | URL,
   options: RequestOptions,
@@ -102,8 +209,16 @@ export function request(
 }
 
 /** {@linkcode request} and its end(). */
-export function get(options: RequestOptions | string | URL, callback?: ResponseListener): ClientRequest;
-export function get(url: string | URL, options: RequestOptions, callback?: ResponseListener): ClientRequest;
+export function get(
+  options: RequestOptions | string | URL,
+  callback?: ResponseListener,
+): ClientRequest;
+/** The same, with options over what the URL says. */
+export function get(
+  url: string | URL,
+  options: RequestOptions,
+  callback?: ResponseListener,
+): ClientRequest;
 export function get(
   url: RequestOptions | string | URL,
   options?: RequestOptions | ResponseListener,
@@ -113,22 +228,66 @@ export function get(
 }
 
 /** What differs from the runtime's own module. */
-interface ClientHalf {
+export interface HttpClientHalf {
+  /** {@linkcode Agent}. */
   readonly Agent: typeof Agent;
+  /** {@linkcode ClientRequest}. */
   readonly ClientRequest: typeof ClientRequest;
+  /** {@linkcode IncomingMessage}. */
   readonly IncomingMessage: typeof IncomingMessage;
+  /** {@linkcode OutgoingMessage}. */
   readonly OutgoingMessage: typeof OutgoingMessage;
+  /** {@linkcode request}. */
   readonly request: typeof request;
+  /** {@linkcode get}. */
   readonly get: typeof get;
+  /** {@linkcode setGlobalProxyFromEnv}. */
   readonly setGlobalProxyFromEnv: typeof setGlobalProxyFromEnv;
+  /** {@linkcode validateHeaderName}. */
   readonly validateHeaderName: typeof validateHeaderName;
+  /** {@linkcode validateHeaderValue}. */
   readonly validateHeaderValue: typeof validateHeaderValue;
   /** The agent of requests that bring none; may be assigned. */
   globalAgent: Agent;
 }
 
 /** `node:http` with our client in it. */
-export type HttpModule = Omit<typeof builtin, keyof ClientHalf> & ClientHalf;
+export type HttpModule = Omit<typeof builtin, keyof HttpClientHalf> & HttpClientHalf;
+
+/** The types that @types/node names as `http.IncomingMessage` where its default export is imported. */
+declare namespace http {
+  /** {@linkcode Agent}. */
+  export type Agent = InstanceType<HttpModule["Agent"]>;
+  /** Options of an agent. */
+  export type AgentOptions = OwnAgentOptions;
+  /** {@linkcode ClientRequest}. */
+  export type ClientRequest = ReturnType<HttpModule["request"]>;
+  /** Node's. */
+  export type ClientRequestArgs = builtin.ClientRequestArgs;
+  /** Node's. */
+  export type IncomingHttpHeaders = builtin.IncomingHttpHeaders;
+  /** {@linkcode IncomingMessage}. */
+  export type IncomingMessage = InstanceType<HttpModule["IncomingMessage"]>;
+  /** Node's. */
+  export type InformationEvent = builtin.InformationEvent;
+  /** Node's. */
+  export type OutgoingHttpHeader = builtin.OutgoingHttpHeader;
+  /** Node's. */
+  export type OutgoingHttpHeaders = builtin.OutgoingHttpHeaders;
+  /** Node's. */
+  export type OutgoingMessage = builtin.OutgoingMessage;
+  /** Node's. */
+  export type RequestListener = builtin.RequestListener;
+  /** {@linkcode RequestOptions}. */
+  export type RequestOptions = Parameters<HttpModule["request"]>[1];
+  /** Node's. */
+  export type Server = builtin.Server;
+  /** Node's. */
+  export type ServerOptions = builtin.ServerOptions;
+  /** Node's. */
+  export type ServerResponse<Request extends builtin.IncomingMessage = builtin.IncomingMessage> =
+    builtin.ServerResponse<Request>;
+}
 
 const passed = Object.fromEntries(Object.entries(builtin).filter(([name]) => name !== "default"));
 

@@ -225,14 +225,6 @@ export class AgentBase extends EventEmitter {
   }
 
   /**
-   * Makes a stream to carry requests: Node's `net.createConnection`, which it also is when called by itself. A replacement
-   * may return any Duplex or a promise of one, or call back with it.
-   *
-   * Differs from Node: it calls back with an error, too, as Node's own documentation of the callback has it.
-   */
-  declare createConnection: CreateConnection;
-
-  /**
    * Called with a stream that is about to be parked; a falsy result has it closed. By default switches TCP keep-alive on,
    * lets the process go, and returns true.
    */
@@ -331,6 +323,17 @@ export class AgentBase extends EventEmitter {
     stream.on("error", () => {});
     stream.destroy();
   }
+}
+
+/** What is on the prototype and not in the class, so that it works detached. */
+export interface AgentBase {
+  /**
+   * Makes a stream to carry requests: Node's `net.createConnection`, which it also is when called by itself. A replacement
+   * may return any Duplex or a promise of one, or call back with it.
+   *
+   * Differs from Node: it calls back with an error, too, as Node's own documentation of the callback has it.
+   */
+  createConnection(...args: Parameters<CreateConnection>): ReturnType<CreateConnection>;
 }
 
 /** Node's two forms of `agent.createConnection`. */

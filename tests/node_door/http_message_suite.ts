@@ -192,7 +192,7 @@ test("write() after end() is an error event, end() after 'finish' tells its call
     req.end();
     req.write("late", (error) => codes.push((error as { code?: string }).code));
     await new Promise((resolve) => req.once("finish", resolve));
-    req.end((error) => codes.push((error as { code?: string } | undefined)?.code));
+    req.end((error?: { code?: string }) => codes.push(error?.code));
     await textOf(await responseTo(req));
     equal(codes, ["ERR_STREAM_WRITE_AFTER_END", "ERR_STREAM_WRITE_AFTER_END", "ERR_STREAM_ALREADY_FINISHED"]);
     await closed(req);
