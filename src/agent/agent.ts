@@ -31,7 +31,7 @@ import type { RequestInput } from "./request_input.ts";
 import type { AgentResponse } from "./request_exchange.ts";
 import type { AgentRequestInit } from "./request_plan.ts";
 import { outside } from "../runtime/context.ts";
-import { afterPoll, connectStream, connectTlsStream, createConnect } from "../runtime/mod.ts";
+import { afterPoll, connectStream, connectTlsStream, createConnect, StreamSessions } from "../runtime/mod.ts";
 import { systemClock } from "../clock.ts";
 
 /** What {@linkcode Agent} is made of. */
@@ -84,6 +84,7 @@ export class AgentBase extends EventEmitter {
     const settings = readAgentOptions(options, AgentBase.defaultMaxSockets);
     super({ captureRejections: options?.captureRejections === true });
     const { runtime, clock, ...shown } = options ?? {};
+    const { maxCachedSessions } = shown;
     const watched = new WatchedOptions({
       __proto__: null,
       ...shown,
@@ -107,11 +108,11 @@ export class AgentBase extends EventEmitter {
     this.#settings = new LiveSettings(this, settings);
     this.#pool = new ConnectionPool(
       this.#settings,
-      createConnect({ runtime }),
+      createConnect({ runtime, maxCachedSessions }),
       clock ?? systemClock,
       this.#hooks,
       clock === undefined ? afterPoll : atOnce,
-      createConnect({ runtime: runtime ?? "node" }),
+      createConnect({ runtime: runtime ?? "node", maxCachedSessions }),
     );
     const { core } = this.#pool;
     const names = (): Iterable<string> => core.names();
@@ -358,14 +359,14 @@ AgentBase.prototype.createConnection = connect as CreateConnection;
 
 /** What {@linkcode HttpsAgent} is made of. */
 export class HttpsAgentBase extends AgentBase {
-  /** Node's number of TLS sessions that are kept; shown for its readers. */
+  /** TLS sessions that are kept. */
   readonly maxCachedSessions: number;
 
   /** As {@linkcode AgentBase}'s. */
   constructor(options?: AgentOptions) {
     super({ ...options, defaultPort: options?.defaultPort ?? 443, protocol: options?.protocol ?? "https:" });
-    const { maxCachedSessions } = (options ?? {}) as { maxCachedSessions?: number };
-    this.maxCachedSessions = maxCachedSessions ?? 100;
+    this.maxCachedSessions = options?.maxCachedSessions ?? 100;
+    streamSessions.set(this, new StreamSessions(this.maxCachedSessions));
   }
 
   /** Node's name of an origin: the plain one and every TLS option that it knows. */
@@ -374,9 +375,15 @@ export class HttpsAgentBase extends AgentBase {
   }
 }
 
+/** By agent. */
+const streamSessions = new WeakMap<object, StreamSessions>();
+
 // The signature of https.Agent's: (port, host, options[, callback]), beside (options[, callback]).
-HttpsAgentBase.prototype.createConnection = (function createConnection(...args: unknown[]): AgentSocket {
-  return outside(() => connectTlsStream(...args));
+HttpsAgentBase.prototype.createConnection = (function createConnection(
+  this: object | undefined,
+  ...args: unknown[]
+): AgentSocket {
+  return outside(() => connectTlsStream(args, this && streamSessions.get(this)));
 }) as CreateConnection;
 
 for (const { prototype } of [AgentBase, HttpsAgentBase]) {

@@ -65,8 +65,12 @@ export class AgentHooks implements PoolHooks {
     return (stream, request) => reuseSocket.call(this.#agent, stream as never, request as never);
   }
 
+  get isKeyLogWatched(): boolean {
+    return this.#agent.listenerCount("keylog") > 0;
+  }
+
   get isStreamWatched(): boolean {
-    return this.#agent.listenerCount("keylog") > 0 || isReplaced(this.#agent.removeSocket);
+    return this.isKeyLogWatched || isReplaced(this.#agent.removeSocket);
   }
 
   get isFreeWatched(): boolean {
@@ -86,7 +90,7 @@ export class AgentHooks implements PoolHooks {
 
   onStream(stream: Duplex, pooled: PooledConnection): void {
     this.#connections.set(stream, pooled);
-    if (this.#agent.listenerCount("keylog") > 0) this.passKeylog(stream);
+    if (this.isKeyLogWatched) this.passKeylog(stream);
   }
 
   onFree(stream: Duplex, endpoint: KnownEndpoint): void {

@@ -59,6 +59,8 @@ export type StreamAnswer = (error?: unknown, stream?: Duplex) => void;
 export interface PoolHooks extends ConnectionHooks {
   /** Somebody has replaced Node's ways to make a stream: they make the streams of exchanges, too. */
   readonly isDialReplaced: boolean;
+  /** Somebody listens for the agent's 'keylog'. */
+  readonly isKeyLogWatched: boolean;
   /** Makes a stream. May throw. */
   openStream(waiter: Waiter, answer: StreamAnswer): void;
 }
@@ -70,6 +72,7 @@ export const noHooks: PoolHooks = {
   isStreamWatched: false,
   isFreeWatched: false,
   isDialReplaced: false,
+  isKeyLogWatched: false,
   onStream(): void {},
   onFree(): void {},
   onRemove(): void {},
@@ -263,7 +266,7 @@ export class ConnectionPool
     this.connections.add(pooled);
     const { options, isSecure } = waiter.endpoint;
     // A key log is written while TLS is set up, when a dialled socket has no stream yet.
-    const isWatchedTls = isSecure && this.hooks.isStreamWatched && waiter.showsSocket === true;
+    const isWatchedTls = isSecure && this.hooks.isKeyLogWatched;
     const isByStream = waiter.usesStream || this.hooks.isDialReplaced || needsStream(options) || isWatchedTls;
     try {
       if (isByStream) this.hooks.openStream(waiter, (error, stream) => pooled.answer(error, stream));

@@ -64,6 +64,11 @@ export interface AgentOptions extends TlsOptions {
   readonly autoSelectFamily?: boolean | undefined;
   /** Time from one attempt to the next, ms. Default 250. */
   readonly autoSelectFamilyAttemptTimeout?: number | undefined;
+  /**
+   * TLS sessions that are kept for resumption, one for each peer and option set; 0: none. Default 100; agents that do not
+   * give it share those of their own requests.
+   */
+  readonly maxCachedSessions?: number | undefined;
   /** EventEmitter's: rejections of asynchronous listeners become 'error' events. Default false. */
   readonly captureRejections?: boolean | undefined;
   /** Requests that may wait for a connection, from 0; one more fails with ERR_POOL_QUEUE_FULL. Default Infinity. Differs from Node: new. */
@@ -128,6 +133,7 @@ export function readAgentOptions(
   checkFamily(options.family);
   checkClock(options.clock);
   delay("timeout", options.timeout);
+  cap("maxCachedSessions", options.maxCachedSessions, 0);
   return {
     keepAlive,
     scheduling,

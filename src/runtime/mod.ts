@@ -43,6 +43,7 @@ export { fromStreams, type StreamPair } from "./web_streams.ts";
 
 export { connect as connectStream, connectTls as connectTlsStream, openingEvent } from "./node_streams.ts";
 export type { StreamCallback } from "./node_streams.ts";
+export { StreamSessions } from "./node_stream_sessions.ts";
 export type { AfterPoll } from "./turn_poll.ts";
 
 /** The adapters' names, as in `info.adapter` and {@linkcode ConnectorOptions.runtime}. */

@@ -5,14 +5,16 @@
  * they go to node:net and node:tls as they are. Must not know a pool or a request.
  *
  * Strategy: real net.Sockets on every runtime that has node:net, so that what users do with one works. They become
- * Sockets of the contract by `fromDuplex`. No TLS session is resumed here: on Node the host name would not be verified
- * again (tests/runtime/TRAPS.md, trap 13).
+ * Sockets of the contract by `fromDuplex`. What node:tls would refuse when it has begun to connect is refused before, or it
+ * would leave a stream that nobody has.
  *
  * @module
  */
 
 import * as net from "node:net";
 import * as tls from "node:tls";
+import { argumentError } from "./errors.ts";
+import type { StreamSessions } from "./node_stream_sessions.ts";
 
 /** Called once: with the stream when it is connected, or with why it is not. */
 export type StreamCallback = (error: Error | null, stream?: net.Socket) => void;
@@ -31,9 +33,13 @@ export function connect(...args: unknown[]): net.Socket {
  * `https.Agent`'s createConnection: `(options[, callback])`, `(port[, host][, options][, callback])`.
  *
  * Differs from Node: as {@linkcode connect}; the callback waits for the end of the handshake.
+ *
+ * @param sessions those of the agent whose method it is; without one none is resumed but the user's own
  */
-export function connectTls(...args: unknown[]): tls.TLSSocket {
-  const stream = tls.connect(tlsOptions(args));
+export function connectTls(args: readonly unknown[], sessions?: StreamSessions): tls.TLSSocket {
+  const options = tlsOptions(args);
+  checkHello(options);
+  const stream = sessions === undefined ? tls.connect(options) : sessions.connect(options);
   return calledBack(stream, "secureConnect", callbackOf(args));
 }
 
@@ -86,4 +92,19 @@ function tlsOptions(args: readonly unknown[]): tls.ConnectionOptions {
     ...typeof args[0] === "number" ? { port: args[0] } : {},
     ...typeof args[1] === "string" ? { host: args[1] } : {},
   };
+}
+
+/** ERR_INVALID_ARG_TYPE for a name or a session of which node:tls says so when the connection is under way. */
+function checkHello({ servername, session }: { servername?: unknown; session?: unknown }): void {
+  if (servername && typeof servername !== "string") throw invalidType("servername", "string", servername);
+  if (session && typeof session !== "string" && !ArrayBuffer.isView(session)) {
+    throw invalidType("session", "string or an instance of Buffer, TypedArray, or DataView", session);
+  }
+}
+
+function invalidType(name: string, expected: string, received: unknown): Error {
+  return argumentError(
+    "ERR_INVALID_ARG_TYPE",
+    `The "options.${name}" property must be of type ${expected}. Received type ${typeof received}`,
+  );
 }

@@ -4,8 +4,10 @@ import type { AddressInfo } from "node:net";
 import * as tls from "node:tls";
 import * as assert from "uvu/assert";
 import { Agent, type AgentOptions, HttpsAgent } from "@holdfast/agent";
+import * as face from "@holdfast/agent/https";
 import { ca, good, otherCa, wrongHost } from "../certs/certs.ts";
 import { suite } from "../harness/suite.ts";
+import { nodeCapabilities } from "../../src/runtime/node_capabilities.ts";
 import { pause, until } from "./door_origin.ts";
 
 const test = suite("HttpsAgent");
@@ -174,6 +176,148 @@ test("an https request over a stream that is not encrypted is refused before a b
   assert.is(bytes, 0);
   assert.is(agent.totalSocketCount, 0);
   await new Promise((resolve) => server.close(resolve));
+});
+
+/** Whether each of so many requests, each over a connection of its own, resumed the session of the one before. */
+async function resumed(
+  agent: HttpsAgent,
+  ask: typeof https.get,
+  options: readonly https.RequestOptions[],
+): Promise<unknown[]> {
+  const result: unknown[] = [];
+  for (const each of options) {
+    result.push(
+      await new Promise((resolve) => {
+        const request = ask({ host: "localhost", ...each, agent }, (response) => {
+          const { socket } = request as unknown as { socket: tls.TLSSocket };
+          const isResumed = socket.isSessionReused();
+          response.resume().on("close", () => resolve(isResumed));
+        });
+        request.on("error", (error: Error & { code?: string }) => resolve(error.code ?? error.message));
+      }),
+    );
+    await until(() => agent.totalSocketCount === 0);
+  }
+  return result;
+}
+
+const { resumesSessions } = nodeCapabilities;
+const DOORS: readonly [string, typeof https.get][] = [
+  ["foreign requests", https.get],
+  ["requests of the https face", face.get as unknown as typeof https.get],
+];
+
+for (const [what, ask] of DOORS) {
+  test.needs(
+    { resumesSessions },
+    `${what} resume the last TLS session, as far as maxCachedSessions goes`,
+    async () => {
+      const [one, two] = [await secureOrigin(), await secureOrigin()];
+      const ports = (...all: SecureOrigin[]): { port: number }[] => all.map(({ port }) => ({ port }));
+      const outcomes = [];
+      for (const maxCachedSessions of [undefined, 0, 1]) {
+        const agent = new HttpsAgent({ ca, maxCachedSessions });
+        outcomes.push(await resumed(agent, ask, ports(one, one, two, one)));
+      }
+      assert.equal(outcomes, [
+        [false, true, false, true],
+        [false, false, false, false],
+        [false, true, false, false],
+      ]);
+      await Promise.all([one.close(), two.close()]);
+    },
+  );
+
+  test.needs({ resumesSessions }, `${what} never resume a session that was verified otherwise`, async () => {
+    const one = await secureOrigin();
+    const { port } = one;
+    const agent = new HttpsAgent();
+    const lax = { port, rejectUnauthorized: false };
+    const unchecked = { port, ca, checkServerIdentity: (): undefined => undefined };
+    assert.equal(await resumed(agent, ask, [lax, unchecked, unchecked]), [false, false, true]);
+    const strict = { port, ca, servername: "other.example" };
+    assert.equal(await resumed(agent, ask, [strict, { port, ca }, { port, ca }]), [
+      "ERR_TLS_CERT_ALTNAME_INVALID",
+      false,
+      true,
+    ]);
+    await one.close();
+  });
+
+  test.needs(
+    { resumesSessions },
+    `${what} have the name checked where a session could be resumed`,
+    async () => {
+      const one = await secureOrigin();
+      const { port } = one;
+      let refusal: Error | undefined;
+      const checkServerIdentity = (): Error | undefined => refusal;
+      const agent = new HttpsAgent({ ca, checkServerIdentity });
+      assert.equal(await resumed(agent, ask, [{ port }, { port }]), [false, true]);
+      refusal = Object.assign(new Error("Not any more"), { code: "ENEVER" });
+      assert.equal(await resumed(agent, ask, [{ port }]), ["ENEVER"]);
+      refusal = undefined;
+      assert.equal(await resumed(agent, ask, [{ port }]), [false]);
+      await one.close();
+    },
+  );
+}
+
+/** What a runtime's own TLS tells of its keys. */
+async function hasKeyLog(): Promise<boolean> {
+  const one = await secureOrigin();
+  let lines = 0;
+  const stream = tls.connect({ port: one.port, host: "localhost", ca, servername: "localhost" });
+  stream.on("keylog", () => lines++);
+  await new Promise((resolve) => stream.once("secureConnect", resolve));
+  await pause(5);
+  stream.destroy();
+  await one.close();
+  return lines > 0;
+}
+const keyLog = await hasKeyLog();
+
+test.needs(
+  { keyLog },
+  "'keylog' tells each line of each connection, with its stream, own and foreign",
+  async () => {
+    const one = await secureOrigin();
+    const agent = new HttpsAgent({ ca });
+    const lines: string[] = [];
+    const streams = new Set<unknown>();
+    agent.on("keylog", (line: Uint8Array, stream: unknown) => {
+      lines.push(new TextDecoder().decode(line));
+      streams.add(stream);
+    });
+    assert.is((await own(agent, one.port)).body, "secret");
+    assert.ok(lines.length >= 4, `${lines}`);
+    for (const line of lines) {
+      assert.match(
+        line,
+        /^(CLIENT|SERVER|EXPORTER)_[A-Z0-9_]+ [0-9a-f]{64} [0-9a-f]+\n$/,
+      );
+    }
+    const before = lines.length;
+    assert.is((await get({ port: one.port, agent })).body, "secret");
+    assert.ok(lines.length > before);
+    assert.is(streams.size, 2);
+    for (const stream of streams) assert.instance(stream, tls.TLSSocket);
+    agent.destroy();
+    await one.close();
+  },
+);
+
+test("a servername or a session of the wrong type fails the request and leaves no connection", async () => {
+  const one = await secureOrigin();
+  for (const options of [{ servername: 5 }, { session: 5 }]) {
+    const agent = new HttpsAgent({ ca });
+    const { code } = await get({ port: one.port, agent, ...options as object });
+    assert.is(code, "ERR_INVALID_ARG_TYPE");
+    assert.is(agent.totalSocketCount, 0);
+  }
+  await pause(10);
+  assert.is(one.accepted, 0);
+  await one.close();
 });
 
 test("createConnection that returns a TLSSocket carries https, own and foreign", async () => {
