@@ -31,14 +31,19 @@ const outgoing = request(
   "http://127.0.0.1/",
   { method: "POST", agent: tunnel, timeout: 1_000 },
   (response) => {
-    const { statusCode } = response;
+    const statusCode: number | undefined = response.statusCode;
     const cookies: string[] | undefined = response.headers["set-cookie"];
     response.setEncoding("utf8").on("data", (chunk: string) => console.log(statusCode, cookies, chunk));
   },
 );
+const asNode: http.ClientRequest = outgoing;
+const sender: typeof http.request = ours.request;
+console.log(asNode.path, sender.name);
 outgoing.on("error", (error: Error) => console.log(error.message)).end("body");
 get({ host: "127.0.0.1" }).on("response", (response) => response.resume());
-const server: http.Server = ours.createServer((incoming, response) => response.end(incoming.url));
+const server: http.Server = ours.createServer((incoming: http.IncomingMessage, response) =>
+  response.end(incoming.url)
+);
 server.close();
 
 /** The lean face. */
@@ -56,3 +61,9 @@ for await (const bytes of body) console.log(bytes.length);
 const standard: typeof fetch = createFetch(tunnel);
 const text: string = await (await standard("http://127.0.0.1/", { method: "POST", body: "x" })).text();
 console.log(text, tunnel.stats().active, new ManualClock().now());
+
+/** Values of this module's types go where Node's are asked for. */
+export function show(response: ours.IncomingMessage): string | undefined {
+  const theirs: http.IncomingMessage = response;
+  return `${theirs.socket.remoteAddress} ${response.statusMessage}`;
+}
