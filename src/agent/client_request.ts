@@ -29,6 +29,7 @@ import {
   readUniqueHeaders,
   type RequestOptions,
   type RetryOption,
+  servesBothSchemes,
 } from "./client_request_options.ts";
 import { readTimeout, RequestTimeout, type StreamLike } from "./client_request_timeout.ts";
 import { AbortError } from "./core/errors.ts";
@@ -125,11 +126,13 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
       (this.agent.keepAlive === true || Number.isFinite(this.agent.maxSockets));
     this._uniqueHeaders = readUniqueHeaders(given.uniqueHeaders);
     if (read.callback !== undefined) this.once("response", read.callback as ResponseListener);
-    const defaultPort = given.defaultPort || this.agent?.defaultPort;
+    const servesBoth = servesBothSchemes(this.agent);
+    const defaultPort = given.defaultPort || (servesBoth ? defaultAgent : this.agent)?.defaultPort;
     const port = given.port || defaultPort || 80;
     this.#readHeaders(given, port, defaultPort);
     if (given.signal) this.#listen(given.signal);
-    if (!this.destroyed) this.#findConnection({ ...given, port, host: this.host });
+    const known = servesBoth ? { secureEndpoint: this.protocol === "https:" } : undefined;
+    if (!this.destroyed) this.#findConnection({ ...given, ...known, port, host: this.host });
     if (created.hasSubscribers) created.publish({ request: this });
   }
 

@@ -179,6 +179,17 @@ export function chooseAgent(options: RequestOptions, defaultAgent: AgentLike): A
   throw invalidArgType("options.agent", "one of Agent-like Object, undefined, or false", agent);
 }
 
+/**
+ * True of agents made with agent-base (https-proxy-agent, socks-proxy-agent and their kin): they serve both schemes, and what
+ * they say of their protocol and port depends on who asks, since they look for the runtime's https module on the stack. They
+ * are told by the option `secureEndpoint`.
+ */
+export function servesBothSchemes(agent: AgentLike | undefined): boolean {
+  const { isSecureEndpoint, callback } = (agent ?? {}) as Record<string, unknown>;
+  // The method came with its version 7; before, the one that connects was named so.
+  return typeof isSecureEndpoint === "function" || typeof callback === "function";
+}
+
 /** ERR_INVALID_PROTOCOL where the scheme is not the agent's. */
 export function checkProtocol(
   options: RequestOptions,
@@ -186,7 +197,7 @@ export function checkProtocol(
   defaultAgent: AgentLike,
 ): void {
   const protocol = options.protocol || defaultAgent.protocol;
-  const expected = agent?.protocol || defaultAgent.protocol;
+  const expected = (servesBothSchemes(agent) ? undefined : agent?.protocol) || defaultAgent.protocol;
   if (protocol === expected) return;
   throw new ArgumentTypeError(
     "ERR_INVALID_PROTOCOL",
