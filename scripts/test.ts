@@ -94,6 +94,10 @@ async function runChecks(): Promise<void> {
       ]),
   );
   await check(
+    "documentation",
+    () => run([deno, "doc", "--lint", "mod.ts", "src/http.ts", "src/https.ts", "src/testing.ts"]),
+  );
+  await check(
     "dependency rule",
     () =>
       run([

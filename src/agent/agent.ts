@@ -404,6 +404,7 @@ export interface AgentConstructor<Instance> {
   new (options?: AgentOptions): Instance;
   /** Makes an agent, as Node's does without `new`. */
   (options?: AgentOptions): Instance;
+  /** What its instances inherit. */
   readonly prototype: Instance;
   /** Node's default of `maxSockets`, read by each new agent. */
   defaultMaxSockets: number;
