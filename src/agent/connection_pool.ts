@@ -334,17 +334,25 @@ export class ConnectionPool
     this.drain();
   }
 
-  /** One timer for all parked connections. */
+  /**
+   * One timer for all parked connections. It is set anew only for an earlier end, or when the last connection has gone: a busy
+   * connection is parked and lent again with each request, and a timer that comes too early finds nothing and is set again.
+   */
   #scheduleExpiry(): void {
     const next = this.core.nextExpiry();
     if (next === this.#expiryAt) return;
+    if (next > this.#expiryAt && this.core.totalSlots > 0) return;
     this.#expiryTimer?.cancel();
     this.#expiryAt = next;
-    this.#expiryTimer = next === Infinity ? undefined : this.clock.after(next - this.clock.now(), () => {
-      this.#expiryAt = Infinity;
-      this.core.expire(this.clock.now());
-      this.drain();
-    });
+    this.#expiryTimer = next === Infinity
+      ? undefined
+      : this.clock.after(next - this.clock.now(), () => this.#expire());
+  }
+
+  #expire(): void {
+    this.#expiryAt = Infinity;
+    this.core.expire(this.clock.now());
+    this.drain();
   }
 }
 

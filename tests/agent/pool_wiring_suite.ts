@@ -170,6 +170,35 @@ for (
   });
 }
 
+test("the timer of parked connections is not set anew with each request", async () => {
+  let timers = 0;
+  const { clock, network, serve } = fixture();
+  const counting = {
+    now: () => clock.now(),
+    after: (...args: Parameters<typeof clock.after>) => {
+      timers++;
+      return clock.after(...args);
+    },
+  };
+  const agent = new Agent({ keepAlive: true, runtime: network.connect, clock: counting, idleTimeout: 5_000 });
+  serve("a", answerAtOnce);
+  const timeouts = { connect: 0, headers: 0, body: 0 };
+  const ask = async (): Promise<void> => {
+    const { body } = await agent.request("http://a/", { timeouts });
+    await body.dump();
+  };
+  for (let sent = 0; sent < 20; sent++) await ask();
+  assert.is(timers, 1);
+  await clock.advance(4_000);
+  await ask();
+  // Due for the first time: nothing has expired, and it is set for the rest.
+  await clock.advance(2_000);
+  assert.equal([timers, network.sockets.size], [2, 1]);
+  await clock.advance(3_100);
+  // The third is for the peer's FIN.
+  assert.equal([timers, network.sockets.size, clock.pending], [3, 0, 0]);
+});
+
 test("a parked connection does not hold the process, a used one does", async () => {
   const { agent, clock, network, serve } = fixture();
   const { answer, release } = held();
