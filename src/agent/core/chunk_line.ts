@@ -69,7 +69,7 @@ export class ChunkLine {
     while (at < bytes.length) {
       const byte = bytes[at]!;
       if (++this.#bytes > this.#maxBytes) {
-        return this.#fail("HPE_CHUNK_EXTENSIONS_OVERFLOW", "Chunk line overflow", at);
+        return this.#fail("HPE_CHUNK_EXTENSIONS_OVERFLOW", "Chunk extensions overflow", at);
       }
       switch (this.state) {
         case "chunk-data-end":
@@ -106,7 +106,7 @@ export class ChunkLine {
       return at + 1;
     }
     if (byte === LF && isFirst && !this.#leniency.optionalCrBeforeLf) {
-      return this.#fail("HPE_CR_EXPECTED", "Missing expected CR after chunk data", at);
+      return this.#fail("HPE_CR_EXPECTED", "Missing expected CR after chunk data", at + 1);
     }
     if (byte !== LF && !(isFirst && this.#leniency.optionalCrlfAfterChunk)) {
       return this.#fail("HPE_STRICT", "Expected LF after chunk data", at);
@@ -125,10 +125,13 @@ export class ChunkLine {
     const hasDigit = this.#bytes > 1;
     if (hasDigit && byte === CR) this.state = "chunk-line-end";
     else if (hasDigit && byte === SEMICOLON) this.state = "chunk-extension-start";
-    else if (hasDigit && byte === LF) return this.#bareLf("Missing expected CR after chunk size", at);
+    else if (hasDigit && byte === LF) return this.#bareLf("Missing expected CR after chunk size", at, at + 1);
     else if (hasDigit && (byte === SP || byte === HT) && this.#leniency.spacesAfterChunkSize) {
       this.state = "chunk-size-space";
-    } else return this.#fail("HPE_INVALID_CHUNK_SIZE", "Invalid character in chunk size", at);
+    } else {
+      const stop = hasDigit && (byte === SP || byte === HT) ? at + 1 : at;
+      return this.#fail("HPE_INVALID_CHUNK_SIZE", "Invalid character in chunk size", stop);
+    }
     return at + 1;
   }
 
@@ -138,10 +141,18 @@ export class ChunkLine {
       this.state = next;
       return at + 1;
     }
+    const { part, isReadOn } = extensionFault(this.state, byte);
     if (byte === LF && mayEndExtension(this.state)) {
-      return this.#bareLf("Missing expected CR after chunk extension", at);
+      return this.#bareLf(
+        `Missing expected CR after chunk extension ${part === "name" ? part : "value"}`,
+        at,
+        at,
+      );
     }
-    return this.#fail("HPE_STRICT", "Invalid character in chunk extensions", at);
+    const reason = this.state === "chunk-extension-escape"
+      ? "Invalid quoted-pair in chunk extensions quoted value"
+      : `Invalid character in chunk extensions ${part}`.trimEnd();
+    return this.#fail("HPE_STRICT", reason, isReadOn ? at + 1 : at);
   }
 
   #lineEndByte(byte: number, at: number): number {
@@ -152,8 +163,9 @@ export class ChunkLine {
     return byte === LF ? at + 1 : at;
   }
 
-  #bareLf(reason: string, at: number): number {
-    if (!this.#leniency.optionalCrBeforeLf) return this.#fail("HPE_CR_EXPECTED", reason, at);
+  // `stop`: where llhttp says that it stopped.
+  #bareLf(reason: string, at: number, stop: number): number {
+    if (!this.#leniency.optionalCrBeforeLf) return this.#fail("HPE_CR_EXPECTED", reason, stop);
     this.isDone = true;
     return at + 1;
   }
@@ -170,8 +182,25 @@ function hexDigit(byte: number): number {
   return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
 }
 
+// llhttp's name of the part of an extension that `byte` has no place in, and whether it stops behind that byte.
+function extensionFault(state: ChunkLineState, byte: number): { part: string; isReadOn: boolean } {
+  switch (state) {
+    case "chunk-extension-start":
+      return { part: byte === SP || byte === CR ? "" : "name", isReadOn: true };
+    case "chunk-extension-name":
+      return { part: "name", isReadOn: true };
+    case "chunk-extension-value":
+      return { part: "value", isReadOn: true };
+    case "chunk-extension-closed":
+      return { part: "quote value", isReadOn: false };
+    default:
+      return { part: "quoted value", isReadOn: true };
+  }
+}
+
 function mayEndExtension(state: ChunkLineState): boolean {
-  return state === "chunk-extension-name" || state === "chunk-extension-value" ||
+  return state === "chunk-extension-start" || state === "chunk-extension-name" ||
+    state === "chunk-extension-value" ||
     state === "chunk-extension-closed";
 }
 

@@ -20,13 +20,14 @@ export class HeadImage implements FieldSource {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #text: string;
-  readonly #marks: readonly number[];
   // The fields whose values are holes, ascending.
   readonly #holes: readonly number[];
   // Numbers that hold the values in them, four bytes each.
   readonly #keptCount: number;
   #fields: readonly string[] | undefined;
 
+  /** Offsets in the head, four a field: start and end of the name, start and end of the value. */
+  readonly marks: readonly number[];
   /** The reason phrase of all these heads. */
   readonly reasonPhrase: string;
 
@@ -46,7 +47,7 @@ export class HeadImage implements FieldSource {
     this.#bytes.set(bytes.subarray(from, from + text.length));
     this.#view = new DataView(this.#bytes.buffer);
     this.#text = text;
-    this.#marks = marks;
+    this.marks = marks;
     this.#holes = holes;
     this.#keptCount = holes.reduce((sum, hole) => sum + wordsOf(marks, hole), 0);
     this.reasonPhrase = reasonPhrase;
@@ -59,7 +60,7 @@ export class HeadImage implements FieldSource {
 
   /** The number of fields. */
   get fieldCount(): number {
-    return this.#marks.length >> 2;
+    return this.marks.length >> 2;
   }
 
   /**
@@ -68,7 +69,7 @@ export class HeadImage implements FieldSource {
    */
   fits(bytes: Uint8Array, from: number): boolean {
     const holes = this.#holes;
-    const marks = this.#marks;
+    const marks = this.marks;
     for (let i = 0; i < holes.length; i++) {
       const mark = 4 * holes[i]! + 2;
       if (!this.#put(marks[mark]!, marks[mark + 1]!, bytes, from)) return false;
@@ -83,8 +84,8 @@ export class HeadImage implements FieldSource {
 
   /** The value of field `index` in the head that was found equal last. */
   value(index: number): string {
-    const start = this.#marks[4 * index + 2]!;
-    const end = this.#marks[4 * index + 3]!;
+    const start = this.marks[4 * index + 2]!;
+    const end = this.marks[4 * index + 3]!;
     return this.#holes.includes(index) ? decodeLatin1(this.#bytes, start, end) : this.#text.slice(start, end);
   }
 
@@ -92,7 +93,7 @@ export class HeadImage implements FieldSource {
   keep(): readonly number[] {
     const kept = new Array<number>(this.#keptCount);
     const holes = this.#holes;
-    const marks = this.#marks;
+    const marks = this.marks;
     let count = 0;
     for (let i = 0; i < holes.length; i++) {
       const mark = 4 * holes[i]! + 2;
@@ -105,10 +106,10 @@ export class HeadImage implements FieldSource {
 
   /** Names and values in turn of the head of which `kept` was kept; the caller's array. */
   fields(kept: readonly number[]): string[] {
-    const fields = (this.#fields ??= cutFields(this.#text, this.#marks)).slice();
+    const fields = (this.#fields ??= cutFields(this.#text, this.marks)).slice();
     const changed = textOf(kept);
     const holes = this.#holes;
-    const marks = this.#marks;
+    const marks = this.marks;
     let start = 0;
     for (let i = 0; i < holes.length; i++) {
       const mark = 4 * holes[i]! + 2;

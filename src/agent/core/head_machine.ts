@@ -2,7 +2,8 @@
  * The lines of a response head or of a trailer section, byte by byte: a state machine that can stop anywhere.
  *
  * Owns the grammar of the status line and of field lines (RFC 9112 sections 4 and 5), strict as llhttp without its
- * lenient flags, each of which can be named. Judges every byte once, in the order received, so that a fault is found
+ * lenient flags, each of which can be named, and with its words and the very byte at which it stops: behind some of
+ * the bytes that it refuses, before others. Judges every byte once, in the order received, so that a fault is found
  * at the same byte whatever the cuts. Must not know where the bytes are kept: it notes offsets.
  *
  * @module
@@ -137,7 +138,11 @@ export class HeadMachine {
           } else if (byte === LF && this.#leniency.optionalCrBeforeLf) {
             this.reasonStart = this.reasonEnd = at - base;
             state = FIRST_FIELD;
-          } else return this.#fail("HPE_INVALID_STATUS", "Invalid response status", at);
+          } else {return this.#fail(
+              "HPE_INVALID_STATUS",
+              "Invalid response status",
+              byte === LF ? at + 1 : at,
+            );}
           break;
         }
 
@@ -153,7 +158,7 @@ export class HeadMachine {
             return this.#fail("HPE_INVALID_STATUS", "Invalid character in response status", at);
           } else if (this.#leniency.optionalCrBeforeLf) {
             state = FIRST_FIELD;
-          } else return this.#fail("HPE_CR_EXPECTED", "Missing expected CR after response line", at);
+          } else return this.#fail("HPE_CR_EXPECTED", "Missing expected CR after response line", at + 1);
           break;
 
         case STATUS_LF:
@@ -166,7 +171,7 @@ export class HeadMachine {
           state = FIELD;
           if (byte !== SP) continue;
           if (!this.#leniency.headers) {
-            return this.#fail("HPE_UNEXPECTED_SPACE", "Unexpected space after start line", at);
+            return this.#fail("HPE_UNEXPECTED_SPACE", "Unexpected space after start line", at + 1);
           }
           break;
 
@@ -183,7 +188,12 @@ export class HeadMachine {
           else if (byte === LF && this.#leniency.optionalCrBeforeLf) {
             this.#state = DONE;
             return at + 1;
-          } else if ((byte === SP || byte === HT) && this.#leniency.headers && this.markCount > 0) {
+          } else if (byte === LF) {
+            return this.#fail("HPE_INVALID_HEADER_TOKEN", "Invalid header field char", at + 1);
+          } else if ((byte === SP || byte === HT) && this.markCount > 0) {
+            if (!this.#leniency.headers) {
+              return this.#refuseFold(at);
+            }
             state = this.#reopenField();
           } else return this.#fail("HPE_INVALID_HEADER_TOKEN", "Invalid header token", at);
           break;
@@ -196,7 +206,10 @@ export class HeadMachine {
           if (at === end) continue;
           marks[this.markCount + 1] = at - base;
           if (byte === COLON) state = VALUE_SPACE;
-          else if (byte === SP && this.#leniency.headers) {
+          else if (byte === SP && isHeeded(bytes, base + marks[this.markCount]!, at)) {
+            if (!this.#leniency.headers) {
+              return this.#fail("HPE_INVALID_HEADER_TOKEN", "Invalid header field char", at + 1);
+            }
             state = SPACE_BEFORE_COLON;
           } else return this.#fail("HPE_INVALID_HEADER_TOKEN", "Invalid header token", at);
           break;
@@ -218,7 +231,7 @@ export class HeadMachine {
           } else if (this.#leniency.optionalCrBeforeLf) {
             state = VALUE_SPACE_LF;
             continue;
-          } else return this.#fail("HPE_INVALID_HEADER_TOKEN", "Invalid header value char", at);
+          } else return this.#fail("HPE_INVALID_HEADER_TOKEN", "Invalid header value char", at + 1);
           break;
 
         case VALUE_SPACE_LF:
@@ -285,6 +298,14 @@ export class HeadMachine {
     this.markCount += 4;
   }
 
+  // llhttp takes the line end behind an empty value for a part of the whitespace before a value.
+  #refuseFold(at: number): number {
+    if (this.marks[this.markCount - 2] === this.marks[this.markCount - 1]) {
+      return this.#fail("HPE_INVALID_HEADER_TOKEN", "Invalid header value char", at + 1);
+    }
+    return this.#fail("HPE_INVALID_HEADER_TOKEN", "Unexpected whitespace after header value", at);
+  }
+
   // A folded line (RFC 9112 section 5.2, forgiven only by leniency): the last field goes on.
   #reopenField(): State {
     this.isFolded = true;
@@ -305,7 +326,7 @@ export class HeadMachine {
       case 7:
         this.versionMinor = digit;
         if (!isDigit) return this.#refuse("HPE_INVALID_VERSION", "Invalid minor version", at);
-        return this.#isKnownVersion() || this.#refuse("HPE_INVALID_VERSION", "Invalid HTTP version", at);
+        return this.#isKnownVersion() || this.#refuse("HPE_INVALID_VERSION", "Invalid HTTP version", at + 1);
       case 8:
         return byte === SP || this.#refuse("HPE_INVALID_VERSION", "Expected space after version", at);
       case 9:
@@ -320,7 +341,7 @@ export class HeadMachine {
         return isDigit || this.#refuse("HPE_INVALID_STATUS", "Invalid status code", at);
       default:
         return byte === "HTTP/".charCodeAt(offset) ||
-          this.#refuse("HPE_INVALID_CONSTANT", "Expected HTTP/", at);
+          this.#refuse("HPE_INVALID_CONSTANT", "Expected HTTP/, RTSP/ or ICE/", at);
     }
   }
 
@@ -339,4 +360,16 @@ export class HeadMachine {
     this.fault = { code, reason, at };
     return -1;
   }
+}
+
+// The names that llhttp heeds; behind these alone it looks for a space.
+const HEEDED = ["connection", "content-length", "proxy-connection", "transfer-encoding", "upgrade"];
+
+function isHeeded(bytes: Uint8Array, start: number, end: number): boolean {
+  return HEEDED.some((name) => {
+    if (name.length !== end - start) return false;
+    let at = start;
+    while (at < end && (bytes[at]! | 0x20) === name.charCodeAt(at - start)) at++;
+    return at === end;
+  });
 }

@@ -39,6 +39,8 @@ export class HeadScanner {
 
   /** True when the section is complete; what follows is set then. */
   isDone = false;
+  /** Offset of its first byte in what `scan` was given last; below 0: it began in an earlier chunk. */
+  sectionStart = 0;
   /** The decoded section, and perhaps some bytes behind it; empty where there is an `image`. */
   text = "";
   /** Offsets in `text`, four a field: start and end of the name, start and end of the value. Never written to. */
@@ -92,6 +94,11 @@ export class HeadScanner {
     return this.image === undefined ? this.marks.length >> 2 : this.image.fieldCount;
   }
 
+  /** Offset in the section of a field's edge: 0 and 1 are its name's, 2 and 3 its value's. */
+  mark(index: number, edge: 0 | 1 | 2 | 3): number {
+    return (this.image?.marks ?? this.marks)[4 * index + edge]!;
+  }
+
   /** The name of field `index`, as received; where there is no `image`. */
   name(index: number): string {
     return this.text.slice(this.marks[4 * index]!, this.marks[4 * index + 1]!);
@@ -110,6 +117,7 @@ export class HeadScanner {
    */
   scan(bytes: Uint8Array, from: number): number {
     if (from === bytes.length) return from;
+    this.sectionStart = from - this.#gatheredBytes;
     if (this.#gathered !== undefined) return this.#scanGathered(bytes, from);
     const limit = Math.min(bytes.length, from + this.#maxBytes);
     if (this.#isHead) {

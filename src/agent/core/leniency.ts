@@ -13,7 +13,10 @@
  * connection. LENIENT_TRANSFER_ENCODING is about requests.
  */
 export interface Leniency {
-  /** Any octet but CR and LF in values, space before the colon or the first line, folded lines. LENIENT_HEADERS. */
+  /**
+   * Any octet but CR and LF in values, space before the first line, folded lines, and space before the colon of the
+   * names that llhttp heeds, which are Connection, Content-Length, Transfer-Encoding and Upgrade. LENIENT_HEADERS.
+   */
   readonly headers?: boolean | undefined;
   /** Control octets, other than NUL, CR and LF, in values. LENIENT_HEADER_VALUE_RELAXED. */
   readonly headerValueRelaxed?: boolean | undefined;

@@ -16,7 +16,14 @@ import { HeaderBlock } from "./headers.ts";
 import { HeadScanner } from "./head_scanner.ts";
 import { HeadTemplate } from "./head_template.ts";
 import { type Leniency, STRICT } from "./leniency.ts";
-import { NO_SPECIAL_VALUES, readSpecials, type SpecialField, type SpecialValues } from "./special_fields.ts";
+import {
+  lengthBesideCoding,
+  NO_SPECIAL_VALUES,
+  readSpecials,
+  type SpecialFault,
+  type SpecialField,
+  type SpecialValues,
+} from "./special_fields.ts";
 
 export { ALL_LENIENT } from "./leniency.ts";
 
@@ -240,7 +247,7 @@ export class ResponseParser {
   // True: go on with the bytes behind the head.
   #endHead(sink: ResponseSink, chunk: Uint8Array, at: number): boolean {
     const scanner = this.#scanner;
-    const fields = this.#specialValues(chunk, at);
+    const fields = this.#specialValues(chunk);
     const { status } = scanner;
     const head: ResponseHead = {
       httpVersionMajor: scanner.versionMajor,
@@ -315,13 +322,13 @@ export class ResponseParser {
   }
 
   // The fields that the codec itself heeds.
-  #specialValues(chunk: Uint8Array, at: number): SpecialValues {
+  #specialValues(chunk: Uint8Array): SpecialValues {
     const scanner = this.#scanner;
     const { specials } = scanner;
     if (scanner.hasSpecialsOfBefore && specials === this.#lastSpecials) return this.#lastValues;
     const valueOf = (index: number): string => scanner.value(index);
     const values = readSpecials(specials, valueOf, this.#limits.leniency.chunkedLength === true);
-    if ("kind" in values) return this.#fail(values.code, values.reason, chunk, at);
+    if ("kind" in values) return this.#failAtField(values, chunk);
     this.#lastSpecials = specials;
     this.#lastValues = values;
     return values;
@@ -349,11 +356,9 @@ export class ResponseParser {
 
   #endTrailers(sink: ResponseSink, chunk: Uint8Array, at: number): void {
     // RFC 9110 section 6.5.1: framing does not belong into trailers.
-    const fields = this.#specialValues(chunk, at);
-    if (fields.contentLength !== undefined) {
-      const reason = "Content-Length can't be present in trailers";
-      this.#fail("HPE_INVALID_CONTENT_LENGTH", reason, chunk, at);
-    }
+    const length = this.#scanner.specials.find(({ name }) => name === "content-length");
+    if (length !== undefined) this.#failAtField(lengthBesideCoding(length.index), chunk);
+    const fields = this.#specialValues(chunk);
     if (fields.transferEncoding !== undefined) {
       const reason = "Transfer-Encoding can't be present in trailers";
       this.#fail("HPE_INVALID_TRANSFER_ENCODING", reason, chunk, at);
@@ -375,6 +380,13 @@ export class ResponseParser {
     this.#state = line.size > 0 ? "chunk-data" : "trailers";
     if (line.size === 0) this.#scanner.startTrailers();
     return to;
+  }
+
+  // The field may have begun in an earlier chunk; then nothing of this one was parsed.
+  #failAtField({ code, reason, index, inValue }: SpecialFault, chunk: Uint8Array): never {
+    const scanner = this.#scanner;
+    const at = inValue === undefined ? scanner.mark(index, 1) + 1 : scanner.mark(index, 2) + inValue;
+    return this.#fail(code, reason, chunk, Math.max(0, scanner.sectionStart + at));
   }
 
   #failBy(fault: ByteFault, chunk: Uint8Array): never {

@@ -1,13 +1,15 @@
 /**
  * The fields of a response that the codec itself heeds: framing and persistence.
  *
- * Owns finding them among the others, reading them together, and the rule that Content-Length comes once and never
- * beside Transfer-Encoding. What they mean is framing.ts and keep_alive.ts.
+ * Owns finding them among the others, reading them together, the rule that Content-Length is a number, comes once and
+ * never beside Transfer-Encoding, and where llhttp stops at one that is not. What they mean is framing.ts and
+ * keep_alive.ts.
  *
  * @module
  */
 
-import type { FramingFault, FramingFields } from "./framing.ts";
+import type { ProtocolErrorCode } from "./errors.ts";
+import { type FramingFault, type FramingFields, parseContentLength } from "./framing.ts";
 
 /** One of them. */
 export interface SpecialField {
@@ -23,6 +25,14 @@ export interface SpecialValues extends FramingFields {
   readonly connection: string;
   /** "" for none. */
   readonly keepAlive: string;
+}
+
+/** One of them that cannot stand. */
+export interface SpecialFault extends FramingFault {
+  /** Which field of the section it is. */
+  readonly index: number;
+  /** Offset in its value at which llhttp stops; undefined: behind the colon. */
+  readonly inValue: number | undefined;
 }
 
 /** Of a section without any of them. */
@@ -62,7 +72,7 @@ export function readSpecials(
   specials: readonly SpecialField[],
   valueOf: (index: number) => string,
   lenient: boolean,
-): SpecialValues | FramingFault {
+): SpecialValues | SpecialFault {
   if (specials.length === 0) return NO_SPECIAL_VALUES;
   let { connection, keepAlive, contentLength, transferEncoding } = NO_SPECIAL_VALUES;
   for (let i = 0; i < specials.length; i++) {
@@ -76,12 +86,18 @@ export function readSpecials(
         keepAlive = join(keepAlive, value);
         break;
       case "content-length":
-        if (contentLength !== undefined) return DUPLICATE;
-        if (transferEncoding !== undefined && !lenient) return LENGTH_BEHIND_CODING;
+        if (transferEncoding !== undefined && !lenient) return lengthBesideCoding(index);
+        if (contentLength !== undefined && value !== "") {
+          return fault("HPE_UNEXPECTED_CONTENT_LENGTH", "Duplicate Content-Length", index, 0);
+        }
         contentLength = value;
+        if (typeof parseContentLength(value) === "string") return lengthFault(value, index);
         break;
       case "transfer-encoding":
-        if (contentLength !== undefined && !lenient) return CODING_BEHIND_LENGTH;
+        if (contentLength !== undefined && !lenient) {
+          const reason = "Transfer-Encoding can't be present with Content-Length";
+          return fault("HPE_INVALID_TRANSFER_ENCODING", reason, index, undefined);
+        }
         transferEncoding = transferEncoding === undefined ? value : `${transferEncoding}, ${value}`;
         break;
     }
@@ -93,18 +109,24 @@ function join(list: string, value: string): string {
   return list === "" ? value : `${list}, ${value}`;
 }
 
-const DUPLICATE: FramingFault = {
-  kind: "fault",
-  code: "HPE_UNEXPECTED_CONTENT_LENGTH",
-  reason: "Duplicate Content-Length",
-};
-const LENGTH_BEHIND_CODING: FramingFault = {
-  kind: "fault",
-  code: "HPE_INVALID_CONTENT_LENGTH",
-  reason: "Content-Length can't be present with Transfer-Encoding",
-};
-const CODING_BEHIND_LENGTH: FramingFault = {
-  kind: "fault",
-  code: "HPE_INVALID_TRANSFER_ENCODING",
-  reason: "Transfer-Encoding can't be present with Content-Length",
-};
+/** The fault of a Content-Length beside Transfer-Encoding, the chunked body's whose trailers it stands in among them. */
+export function lengthBesideCoding(index: number): SpecialFault {
+  const reason = "Content-Length can't be present with Transfer-Encoding";
+  return fault("HPE_INVALID_CONTENT_LENGTH", reason, index, undefined);
+}
+
+// llhttp skips spaces behind the digits and stops at what follows, behind the last digit, or behind an empty line's end.
+function lengthFault(value: string, index: number): SpecialFault {
+  const reason = parseContentLength(value) as string;
+  const inValue = value === "" ? 2 : /^[0-9]* */.exec(value)![0].length;
+  return fault("HPE_INVALID_CONTENT_LENGTH", reason, index, inValue);
+}
+
+function fault(
+  code: ProtocolErrorCode,
+  reason: string,
+  index: number,
+  inValue: number | undefined,
+): SpecialFault {
+  return { kind: "fault", code, reason, index, inValue };
+}
