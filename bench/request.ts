@@ -17,8 +17,8 @@ import { Agent, type Connect, createConnect } from "../mod.ts";
 
 const connections = Number(process.argv[2] ?? 10);
 const rounds = Number(process.argv[3] ?? 7);
-/** A part of the names of those that take part; default: all. */
-const only = process.argv[4] ?? "";
+/** Parts of the names of those that take part, with commas between them; default: all. */
+const only = (process.argv[4] ?? "").split(",");
 /** Bytes of a response's body. */
 const bodyBytes = Number(process.argv[5] ?? 100);
 /** Requests of one round. */
@@ -79,7 +79,11 @@ server.kill();
 async function measure(): Promise<Record<string, number[]>> {
   const figures: Record<string, number[]> = {};
   for (let round = -2; round < rounds; round++) {
-    for (const [name, request] of Object.entries(contenders).filter(([name]) => name.includes(only))) {
+    for (
+      const [name, request] of Object.entries(contenders).filter(([name]) =>
+        only.some((part) => name.includes(part))
+      )
+    ) {
       const before = process.cpuUsage();
       await run(request);
       const { user, system } = process.cpuUsage(before);

@@ -233,7 +233,8 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
     } catch (error) {
       return this.#abort(error as Error);
     }
-    const body = this.#body = new BufferedBody(decoder ?? this, framing.kind);
+    const length = framing.kind === "length" && decoder === undefined ? framing.length : undefined;
+    const body = this.#body = new BufferedBody(decoder ?? this, framing.kind, length);
     decoder?.connect(body);
     this.#sink = decoder ?? body;
     this.#resolve(new LeanResponse(this, head, body, this.#isReused));

@@ -3,7 +3,7 @@
  * few bytes that came before anybody asked for them. Knows no connection, only how to resume or abort one.
  *
  * Strategy: chunks are lent by the socket. They are copied once, on arrival, except for a forEach() reader, who sees
- * them as they are. Over HIGH_WATER_MARK the connection is paused: a body nobody reads costs that much and no more. A
+ * them as they are; where the length is known a body that is read whole is copied to its place. Over HIGH_WATER_MARK the connection is paused: a body nobody reads costs that much and no more. A
  * body that is whole before it is asked for, as most are, costs one promise.
  *
  * @module
@@ -13,6 +13,8 @@ import { AbortError, bodyUsed } from "./core/errors.ts";
 
 /** Bytes kept for a reader who is slower than the network; then the connection is paused. Node's socket default. */
 const HIGH_WATER_MARK = 65_536;
+/** Memory for a body of up to this size is made before it comes; for a larger one when half of it is here. */
+const MAX_ROOM_BYTES = 1_048_576;
 
 /** How the end of a body is found (RFC 9112 section 6.3); "close": by the connection's end, which proves little. */
 export type BodyFramingKind = "none" | "length" | "chunked" | "close";
@@ -74,8 +76,14 @@ type Reader =
   | { readonly kind: "step"; resolve(result: IteratorResult<Uint8Array, undefined>): void }
   /** Everything, at the end. */
   | { readonly kind: "all"; resolve(): void }
-  /** As it comes. */
-  | { readonly kind: "each"; read(lent: Uint8Array): unknown; resolve(): void };
+  | EachReader;
+
+/** A piece at a time, as it comes. */
+interface EachReader {
+  readonly kind: "each";
+  read(lent: Uint8Array): unknown;
+  resolve(): void;
+}
 
 const NOBODY: Reader = { kind: "none" };
 const DONE: IteratorResult<Uint8Array, undefined> = { done: true, value: undefined };
@@ -88,6 +96,11 @@ export class BufferedBody implements ResponseBody, BodySink {
   readonly #source: BodySource;
   #chunks: Uint8Array[] = [];
   #bufferedBytes = 0;
+  readonly #length: number;
+  /** Memory for the whole body; what is kept is its beginning, and the only chunk. */
+  #room: Uint8Array | undefined;
+  /** A piece was given to a reader: what is kept is not the body's beginning. */
+  #hasGiven = false;
   #state: "open" | "complete" | "failed" = "open";
   #error: Error | undefined;
   #isUsed = false;
@@ -99,10 +112,11 @@ export class BufferedBody implements ResponseBody, BodySink {
   /** The last step of the iterator: a step that is asked for before it settles comes after it. */
   #lastStep: Promise<IteratorResult<Uint8Array, undefined>> | undefined;
 
-  /** `source` is asked to go on or to give up. */
-  constructor(source: BodySource, framing: BodyFramingKind) {
+  /** `source` is asked to go on or to give up; `length`: of the whole body, where that is known. */
+  constructor(source: BodySource, framing: BodyFramingKind, length: number = Infinity) {
     this.#source = source;
     this.framing = framing;
+    this.#length = length;
   }
 
   /** True from the first call that reads the body. */
@@ -120,16 +134,17 @@ export class BufferedBody implements ResponseBody, BodySink {
     const reader = this.#reader;
     switch (reader.kind) {
       case "each":
-        return this.#lend(chunk, reader);
+        if (!this.#isReading) return this.#lend(chunk, reader);
+        this.#keep(chunk);
+        return this.#hasRoom();
       case "step":
         this.#reader = NOBODY;
+        this.#hasGiven = true;
         reader.resolve({ done: false, value: new Uint8Array(chunk) });
         return true;
       case "all":
       case "none":
-        // Not chunk.slice(): a Buffer's slice() shares its memory.
-        this.#chunks.push(new Uint8Array(chunk));
-        this.#bufferedBytes += chunk.length;
+        this.#keep(chunk);
         return reader.kind === "all" || this.#hasRoom();
     }
   }
@@ -139,11 +154,12 @@ export class BufferedBody implements ResponseBody, BodySink {
     if (this.#state !== "open") return;
     this.#state = "complete";
     this.#isPaused = false;
+    // A reader of forEach who is still busy ends it himself.
+    if (this.#isReading) return;
     const reader = this.#reader;
     this.#reader = NOBODY;
     if (reader.kind === "step") reader.resolve(DONE);
-    // A reader of forEach who is still busy with the last piece ends it himself.
-    else if (reader.kind !== "none" && !this.#isReading) reader.resolve();
+    else if (reader.kind !== "none") reader.resolve();
   }
 
   /** {@linkcode BodySink}. What came before is still read, unless the user himself ended it. */
@@ -153,7 +169,8 @@ export class BufferedBody implements ResponseBody, BodySink {
     this.#error = error;
     this.#isPaused = false;
     if (error instanceof AbortError) this.#forget();
-    if (this.#reader === NOBODY) return;
+    // What is kept is read first, by a reader of forEach who is still busy.
+    if (this.#reader === NOBODY || (this.#isReading && this.#chunks.length > 0)) return;
     this.#reader = NOBODY;
     this.#reject!(error);
   }
@@ -172,17 +189,14 @@ export class BufferedBody implements ResponseBody, BodySink {
   }
 
   /** {@linkcode ResponseBody}. */
-  async forEach(read: (lent: Uint8Array) => unknown): Promise<void> {
-    this.#use();
-    for (let chunk = this.#shift(); chunk !== undefined; chunk = this.#shift()) {
-      await this.#given(read, chunk);
-    }
-    if (this.#state === "failed") throw this.#error;
-    if (this.#state === "complete") return;
-    await new Promise<void>((resolve, reject) => {
-      this.#reader = { kind: "each", read, resolve };
+  forEach(read: (lent: Uint8Array) => unknown): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      // In here an exception rejects.
+      this.#use();
+      const reader: EachReader = { kind: "each", read, resolve };
+      this.#reader = reader;
       this.#reject = reject;
-      this.#resume();
+      this.#goOn(reader);
     });
   }
 
@@ -252,17 +266,28 @@ export class BufferedBody implements ResponseBody, BodySink {
     return Promise.resolve(DONE);
   }
 
-  /** A piece for forEach's reader, in the connection's own call. */
-  #lend(chunk: Uint8Array, reader: Reader & { readonly kind: "each" }): boolean {
+  /** What was kept goes to forEach's reader, up to where it returns a promise; then what comes. */
+  #goOn(reader: EachReader): void {
+    this.#isReading = false;
+    for (let chunk = this.#shift(); chunk !== undefined; chunk = this.#shift()) {
+      if (!this.#lend(chunk, reader)) return;
+      // It has thrown.
+      if (this.#reader !== reader) return;
+    }
+    if (this.#state === "complete") reader.resolve();
+    else if (this.#state === "failed") this.#reject!(this.#error);
+    else return this.#resume();
+    this.#reader = NOBODY;
+  }
+
+  /** A piece for forEach's reader; false: it returned a promise. */
+  #lend(chunk: Uint8Array, reader: EachReader): boolean {
+    this.#hasGiven = true;
     try {
       const result = reader.read(chunk);
       if (!isThenable(result)) return true;
       this.#isPaused = this.#isReading = true;
-      result.then(() => {
-        this.#isReading = false;
-        if (this.#state === "complete") reader.resolve();
-        else this.#resume();
-      }, (error) => this.#giveUp(error));
+      result.then(() => this.#goOn(reader), (error) => this.#giveUp(error));
       return false;
     } catch (error) {
       this.#giveUp(error);
@@ -270,23 +295,40 @@ export class BufferedBody implements ResponseBody, BodySink {
     }
   }
 
-  /** The same for a piece that was kept. */
-  async #given(read: (lent: Uint8Array) => unknown, chunk: Uint8Array): Promise<void> {
-    try {
-      await read(chunk);
-    } catch (error) {
-      this.#forget();
-      if (this.#state === "open") this.#source.abortBody(new AbortError(error));
-      throw error;
-    }
-  }
-
   /** forEach's reader has thrown. */
   #giveUp(error: unknown): void {
     const reject = this.#reject!;
     this.#reader = NOBODY;
+    this.#forget();
     if (this.#state === "open") this.#source.abortBody(new AbortError(error));
     reject(error);
+  }
+
+  #keep(chunk: Uint8Array): void {
+    if (this.#room === undefined && this.#isWorthRoom(chunk.length)) this.#makeRoom();
+    const room = this.#room;
+    // Not chunk.slice(): a Buffer's slice() shares its memory.
+    if (room === undefined) this.#chunks.push(new Uint8Array(chunk));
+    else room.set(chunk, this.#bufferedBytes);
+    this.#bufferedBytes += chunk.length;
+    if (room !== undefined) this.#chunks = [room.subarray(0, this.#bufferedBytes)];
+  }
+
+  /** All that came is kept, more will come, and half of the whole is there, or the whole is little and wanted by a reader. */
+  #isWorthRoom(comingBytes: number): boolean {
+    const bytes = this.#bufferedBytes + comingBytes;
+    // One copy of a whole is as good.
+    if (this.#hasGiven || (bytes === this.#length && this.#bufferedBytes === 0)) return false;
+    return bytes * 2 >= this.#length || (this.#reader.kind === "all" && this.#length <= MAX_ROOM_BYTES);
+  }
+
+  #makeRoom(): void {
+    const room = this.#room = new Uint8Array(this.#length);
+    let at = 0;
+    for (const chunk of this.#chunks) {
+      room.set(chunk, at);
+      at += chunk.length;
+    }
   }
 
   #use(): void {
@@ -301,7 +343,10 @@ export class BufferedBody implements ResponseBody, BodySink {
 
   #shift(): Uint8Array | undefined {
     const chunk = this.#chunks.shift();
-    if (chunk !== undefined) this.#bufferedBytes -= chunk.length;
+    if (chunk === undefined) return undefined;
+    this.#hasGiven = true;
+    this.#room = undefined;
+    this.#bufferedBytes -= chunk.length;
     return chunk;
   }
 
@@ -324,6 +369,7 @@ export class BufferedBody implements ResponseBody, BodySink {
 
   #forget(): void {
     this.#chunks = [];
+    this.#room = undefined;
     this.#bufferedBytes = 0;
   }
 

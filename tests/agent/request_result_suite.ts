@@ -1,7 +1,7 @@
 /** What agent.request() resolves with: the body's ways to be read, trailers, timings, interim responses. */
 import * as assert from "uvu/assert";
 import { suite } from "../harness/suite.ts";
-import type { AgentRequestInit, AgentResponse, ResponseBody } from "@holdfast/agent";
+import { type AgentRequestInit, type AgentResponse, type ResponseBody, SocketError } from "@holdfast/agent";
 import { codeOf, type Fixture, fixture, ok, outcome } from "./memory_origin.ts";
 
 const test = suite("results of agent.request()");
@@ -118,6 +118,79 @@ test("forEach() waits for a promise, the last one too, and the connection with i
   releases[2]!();
   assert.is(await outcome(at.clock, done), undefined);
   at.agent.destroy();
+});
+
+test("forEach() reads what was kept in its own call, and in order whatever comes meanwhile", async () => {
+  for (const end of ["complete", "cut"]) {
+    const at = fixture();
+    const [{ body }, send] = await begun(at);
+    const seen: string[] = [];
+    let go = (): void => {};
+    const read = body.forEach((lent) => {
+      seen.push(text(lent));
+      // The first is kept, the second comes while the reader is busy with it.
+      if (seen.length === 1) return new Promise<void>((resolve) => go = resolve);
+    });
+    assert.equal(seen, ["abc"]);
+    await send("def");
+    if (end === "complete") await send("ghi");
+    else {for (const socket of at.network.sockets) {
+        socket.fail(new SocketError("cut", { code: "ECONNRESET", phase: "open" }));
+      }}
+    await at.clock.settle();
+    assert.equal(seen, ["abc"]);
+    go();
+    const result = await outcome(at.clock, read);
+    assert.is((result as { code?: string } | undefined)?.code, end === "complete" ? undefined : "ECONNRESET");
+    assert.is(seen.join(""), end === "complete" ? "abcdefghi" : "abcdef");
+    at.agent.destroy();
+  }
+});
+
+test("pieces of a large body are each the reader's own, and all of them are the body", async () => {
+  const size = 300_000;
+  const byteAt = (index: number): number => (index * 31 + (index >> 8)) & 0xff;
+  const whole = Uint8Array.from({ length: size }, (_, index) => byteAt(index));
+  const isBody = (bytes: Uint8Array): boolean =>
+    bytes.length === size && bytes.every((byte, i) => byte === byteAt(i));
+  // Where the network cuts it: before, at and behind the half from which on all of it has a place.
+  for (const cuts of [[1], [100_000, 100_001], [149_999], [150_000], [200_000, 299_999], [299_999]]) {
+    const at = fixture();
+    at.serve("a", async (peer) => {
+      peer.send(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`);
+      let from = 0;
+      for (const to of [...cuts, size]) {
+        peer.send(whole.slice(from, to));
+        from = to;
+        await new Promise<void>((resolve) => at.clock.after(5, resolve));
+      }
+    });
+    const get = async (): Promise<ResponseBody> => (await at.agent.request("http://a/")).body;
+    const iterate = async (restMs: number): Promise<Uint8Array[]> => {
+      const pieces: Uint8Array[] = [];
+      for await (const piece of await get()) {
+        pieces.push(piece);
+        await new Promise<void>((resolve) => at.clock.after(restMs, resolve));
+      }
+      return pieces;
+    };
+    assert.ok(isBody(await at.clock.until(get().then((body) => body.bytes()))), `bytes() of ${cuts}`);
+    for (const restMs of [0, 1, 7, 60]) {
+      const pieces = await at.clock.until(iterate(restMs));
+      assert.is(new Set(pieces.map(({ buffer }) => buffer)).size, pieces.length, "memory of their own");
+      const joined = new Uint8Array(size);
+      let length = 0;
+      for (const piece of pieces) {
+        joined.set(piece, length);
+        length += piece.length;
+      }
+      assert.ok(length === size && isBody(joined), `pieces of ${cuts} after ${restMs} ms each`);
+    }
+    const late = await at.clock.until(get());
+    await at.clock.advance(1_000);
+    assert.ok(isBody(await at.clock.until(late.bytes())), `late bytes() of ${cuts}`);
+    at.agent.destroy();
+  }
 });
 
 test("what forEach()'s reader throws closes the connection and is what it rejects with", async () => {
