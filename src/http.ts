@@ -128,6 +128,23 @@ export type OutgoingMessage = builtin.OutgoingMessage;
 /** See the interface of this name. */
 export const OutgoingMessage: OutgoingMessageConstructor = OwnOutgoingMessage as never;
 
+// A server's messages are the runtime's own: for a program that swaps its import they stay what they were.
+alsoBuiltin(OwnIncomingMessage, builtin.IncomingMessage);
+alsoBuiltin(OwnOutgoingMessage, builtin.OutgoingMessage);
+
+/** Has `instanceof Own` say true of the runtime's messages too; subclasses keep to themselves. */
+function alsoBuiltin(
+  Own: abstract new () => object,
+  Builtin: abstract new (...args: never[]) => object,
+): void {
+  const isInstance = Function.prototype[Symbol.hasInstance];
+  Object.defineProperty(Own, Symbol.hasInstance, {
+    value(this: unknown, value: unknown): boolean {
+      return isInstance.call(this as typeof Own, value) || (this === Own && value instanceof Builtin);
+    },
+  });
+}
+
 /** Methods that the runtime's own parser knows. */
 export const METHODS: string[] = builtin.METHODS;
 /** Status codes and their usual reason phrases. */

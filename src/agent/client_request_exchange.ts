@@ -27,7 +27,7 @@ import { handOver } from "./socket_stream.ts";
 import { nextTurn } from "../clock.ts";
 import { type Context, run } from "../runtime/context.ts";
 import { SocketError } from "../runtime/errors.ts";
-import { nextTick } from "../runtime/mod.ts";
+import { nextTick, streamOf } from "../runtime/mod.ts";
 import type { Socket } from "../runtime/socket.ts";
 
 /** The request as its exchange sees it. */
@@ -400,7 +400,8 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     if (isHangUp(error)) return connectionReset("socket hang up", error);
     if (!(error instanceof SocketError) || !(error.cause instanceof Error)) return error;
     // Of a stream of Node's the cause is what Node's client would tell; what a native socket said has our members added.
-    const isNodes = this.#highWaterMark !== undefined || this.#socket?.info?.adapter === "node";
+    const isNodes = this.#highWaterMark !== undefined ||
+      (this.#socket !== undefined && streamOf(this.#socket) !== undefined);
     const isUsers = (this.#stream as { errored?: unknown } | undefined)?.errored === error.cause;
     return isNodes || isUsers || isUnchanged(error.cause, error) ? error.cause : socketFailure(error);
   }

@@ -105,6 +105,27 @@ test("a connect that fails is a system error as Node's: its name, its members, n
   });
 });
 
+test("a server's messages are instances of the classes here, as are a client's", async () => {
+  const seen: boolean[] = [];
+  class Mine extends http.IncomingMessage {}
+  const server = http.createServer((request, response) => {
+    seen.push(request instanceof http.IncomingMessage, response instanceof http.OutgoingMessage);
+    seen.push(request instanceof Mine, request instanceof http.ClientRequest);
+    response.end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as net.AddressInfo;
+  const request = http.get({ host: "127.0.0.1", port, agent: false });
+  const response = await responseTo(request);
+  response.resume();
+  equal(seen, [true, true, false, false]);
+  equal([request instanceof http.OutgoingMessage, request instanceof http.ClientRequest], [true, true]);
+  equal([response instanceof http.IncomingMessage, response instanceof Mine], [true, false]);
+  equal([new Mine() instanceof Mine, new Mine() instanceof http.IncomingMessage], [true, true]);
+  await closed(request);
+  await new Promise<void>((resolve) => void server.close(() => resolve()));
+});
+
 test("a bad header says so in Node's words", () => {
   const thrown = (body: () => void): unknown => {
     try {
