@@ -232,20 +232,22 @@ function lookupTests(add: AddTest): void {
       },
     );
 
-    add(`a look-up that throws is one onClose with its error, ${how}`, async (s) => {
-      const reason = Object.assign(new Error("no look-up today"), { code: "ERR_OWN_LOOKUP" });
-      const client = s.connect({
-        host: "a.example",
-        port: 1,
-        autoSelectFamily,
-        lookup: () => {
-          throw reason;
-        },
+    const reason = Object.assign(new Error("no look-up today"), { code: "ERR_OWN_LOOKUP" });
+    const faults: readonly (readonly [what: string, lookup: LookupFunction])[] = [
+      ["throws", () => {
+        throw reason;
+      }],
+      // An async function: nobody else looks at its promise.
+      ["rejects", () => Promise.reject(reason) as never],
+    ];
+    for (const [what, lookup] of faults) {
+      add(`a look-up that ${what} is one onClose with its error, ${how}`, async (s) => {
+        const client = s.connect({ host: "a.example", port: 1, autoSelectFamily, lookup });
+        await s.until(() => client.isClosed, "onClose");
+        equal([client.log, client.error?.phase], [["close ERR_OWN_LOOKUP"], "lookup"], "events, phase");
+        expectReason(client, reason);
       });
-      await s.until(() => client.isClosed, "onClose");
-      equal([client.log, client.error?.phase], [["close ERR_OWN_LOOKUP"], "lookup"], "events, phase");
-      expectReason(client, reason);
-    });
+    }
   }
 }
 

@@ -13,7 +13,7 @@
  */
 
 import { argumentError, checkPort } from "./errors.ts";
-import type { ConnectOptions, LookupAddress, StartTlsOptions, TlsOptions } from "./socket.ts";
+import type { ConnectOptions, LookupAddress, LookupFunction, StartTlsOptions, TlsOptions } from "./socket.ts";
 
 /** Throws what is wrong with the value of the option `name`. */
 type Check = (value: unknown, name: string) => void;
@@ -154,6 +154,30 @@ function owned<Options extends object>(options: Options): Options {
   const copy: Record<string, unknown> = {};
   for (const name in options) if (options[name] !== undefined) copy[name] = options[name];
   return copy as Options;
+}
+
+/**
+ * Calls a user's `lookup`, whose first answer counts; what it throws is an answer, and so is what its promise rejects with:
+ * where it is an async function nobody else would see that.
+ */
+export function callLookup(
+  lookup: LookupFunction,
+  hostname: string,
+  options: Parameters<LookupFunction>[1],
+  answer: (error: unknown, found?: unknown) => void,
+): void {
+  let isAnswered = false;
+  const first = (error: unknown, found?: unknown): void => {
+    if (isAnswered) return;
+    isAnswered = true;
+    answer(error, found);
+  };
+  try {
+    const returned: unknown = lookup(hostname, options, first);
+    if (returned instanceof Promise) returned.catch(first);
+  } catch (error) {
+    first(error);
+  }
 }
 
 /**

@@ -13,7 +13,7 @@
  */
 
 import { type Clock, systemClock, type Timer } from "../clock.ts";
-import { lookupAddresses, readConnectOptions, readStartTlsOptions } from "./connect_options.ts";
+import { callLookup, lookupAddresses, readConnectOptions, readStartTlsOptions } from "./connect_options.ts";
 import { fromNodeError, invalidState, SocketError, throwLater, unsupportedOptionError } from "./errors.ts";
 import {
   type Capabilities,
@@ -169,21 +169,9 @@ class DialSocket implements Socket {
 
   lookUp(): void {
     const { host = "localhost", family = 0, hints, lookup = this.#settings.lookup } = this.#options;
-    let isAnswered = false;
-    const answer = (
-      error: unknown,
-      found?: unknown,
-    ): void => {
-      if (isAnswered) return;
-      isAnswered = true;
-      // A look-up may answer inside the call to it, which is inside the call to connect.
-      queueMicrotask(() => this.#found(error, found));
-    };
-    try {
-      lookup(host, { all: true, family, ...(hints === undefined ? {} : { hints }) }, answer);
-    } catch (error) {
-      answer(error);
-    }
+    // A look-up may answer inside the call to it, which is inside the call to connect.
+    const answer = (error: unknown, found?: unknown): void => queueMicrotask(() => this.#found(error, found));
+    callLookup(lookup, host, { all: true, family, ...(hints === undefined ? {} : { hints }) }, answer);
   }
 
   #found(

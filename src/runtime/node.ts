@@ -12,7 +12,7 @@ import * as net from "node:net";
 import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
 import { systemClock } from "../clock.ts";
-import { lookupAddresses, readConnectOptions, readStartTlsOptions } from "./connect_options.ts";
+import { callLookup, lookupAddresses, readConnectOptions, readStartTlsOptions } from "./connect_options.ts";
 import { unsupportedOptionError } from "./errors.ts";
 import { bindDuplex, takeBack } from "./node_bindings.ts";
 import { connectsBeforeChecks, nodeCapabilities, tlsNeedsGate } from "./node_capabilities.ts";
@@ -345,11 +345,7 @@ function marked(lookup: LookupFunction, socket: NodeSocket, stages: Stages): Loo
       if (options.all === true) callback(null, addresses);
       else callback(null, addresses[0]!.address, addresses[0]!.family);
     };
-    try {
-      lookup(hostname, options, answer);
-    } catch (error) {
-      fail(error);
-    }
+    callLookup(lookup, hostname, options, answer);
   };
 }
 
