@@ -3,7 +3,8 @@
  * few bytes that came before anybody asked for them. Knows no connection, only how to resume or abort one.
  *
  * Strategy: chunks are lent by the socket. They are copied once, on arrival, except for a forEach() reader, who sees
- * them as they are; where the length is known a body that is read whole is copied to its place. Over HIGH_WATER_MARK the connection is paused: a body nobody reads costs that much and no more. A
+ * them as they are; where the length is known a body that is read whole is copied to its place, elsewhere short chunks
+ * that wait are joined. Over HIGH_WATER_MARK the connection is paused: a body nobody reads costs that much and no more. A
  * body that is whole before it is asked for, as most are, costs one promise.
  *
  * @module
@@ -15,6 +16,10 @@ import { AbortError, bodyUsed } from "./core/errors.ts";
 const HIGH_WATER_MARK = 65_536;
 /** Memory for a body of up to this size is made before it comes; for a larger one when half of it is here. */
 const MAX_ROOM_BYTES = 1_048_576;
+/** A shorter piece is joined to those before it: a server may send a byte a chunk, and each would cost some 200 more. */
+const SHORT_PIECE_BYTES = 1_024;
+/** The room in which short pieces are joined. */
+const JOINED_PIECE_BYTES = 4_096;
 
 /** How the end of a body is found (RFC 9112 section 6.3); "close": by the connection's end, which proves little. */
 export type BodyFramingKind = "none" | "length" | "chunked" | "close";
@@ -95,6 +100,9 @@ export class BufferedBody implements ResponseBody, BodySink {
   readonly framing: BodyFramingKind;
   readonly #source: BodySource;
   #chunks: Uint8Array[] = [];
+  /** Short pieces, behind those in `#chunks`. */
+  #joining: Uint8Array | undefined;
+  #joiningBytes = 0;
   #bufferedBytes = 0;
   readonly #length: number;
   /** Memory for the whole body; what is kept is its beginning, and the only chunk. */
@@ -170,7 +178,7 @@ export class BufferedBody implements ResponseBody, BodySink {
     this.#isPaused = false;
     if (error instanceof AbortError) this.#forget();
     // What is kept is read first, by a reader of forEach who is still busy.
-    if (this.#reader === NOBODY || (this.#isReading && this.#chunks.length > 0)) return;
+    if (this.#reader === NOBODY || (this.#isReading && this.#bufferedBytes > 0)) return;
     this.#reader = NOBODY;
     this.#reject!(error);
   }
@@ -307,11 +315,32 @@ export class BufferedBody implements ResponseBody, BodySink {
   #keep(chunk: Uint8Array): void {
     if (this.#room === undefined && this.#isWorthRoom(chunk.length)) this.#makeRoom();
     const room = this.#room;
-    // Not chunk.slice(): a Buffer's slice() shares its memory.
-    if (room === undefined) this.#chunks.push(new Uint8Array(chunk));
+    if (room === undefined) this.#keepPiece(chunk);
     else room.set(chunk, this.#bufferedBytes);
     this.#bufferedBytes += chunk.length;
     if (room !== undefined) this.#chunks = [room.subarray(0, this.#bufferedBytes)];
+  }
+
+  #keepPiece(chunk: Uint8Array): void {
+    const { length } = chunk;
+    // Most bodies are one piece: the first is never joined.
+    if (length >= SHORT_PIECE_BYTES || this.#bufferedBytes === 0) {
+      this.#endJoining();
+      // Not chunk.slice(): a Buffer's slice() shares its memory.
+      this.#chunks.push(new Uint8Array(chunk));
+      return;
+    }
+    if (this.#joiningBytes + length > JOINED_PIECE_BYTES) this.#endJoining();
+    this.#joining ??= new Uint8Array(JOINED_PIECE_BYTES);
+    this.#joining.set(chunk, this.#joiningBytes);
+    this.#joiningBytes += length;
+  }
+
+  #endJoining(): void {
+    if (this.#joining === undefined) return;
+    this.#chunks.push(this.#joining.slice(0, this.#joiningBytes));
+    this.#joining = undefined;
+    this.#joiningBytes = 0;
   }
 
   /** All that came is kept, more will come, and half of the whole is there, or the whole is little and wanted by a reader. */
@@ -323,6 +352,7 @@ export class BufferedBody implements ResponseBody, BodySink {
   }
 
   #makeRoom(): void {
+    this.#endJoining();
     const room = this.#room = new Uint8Array(this.#length);
     let at = 0;
     for (const chunk of this.#chunks) {
@@ -342,6 +372,7 @@ export class BufferedBody implements ResponseBody, BodySink {
   }
 
   #shift(): Uint8Array | undefined {
+    if (this.#chunks.length === 0) this.#endJoining();
     const chunk = this.#chunks.shift();
     if (chunk === undefined) return undefined;
     this.#hasGiven = true;
@@ -351,6 +382,7 @@ export class BufferedBody implements ResponseBody, BodySink {
   }
 
   #joined(): Uint8Array {
+    this.#endJoining();
     const chunks = this.#chunks;
     if (chunks.length === 1) {
       this.#forget();
@@ -369,6 +401,8 @@ export class BufferedBody implements ResponseBody, BodySink {
 
   #forget(): void {
     this.#chunks = [];
+    this.#joining = undefined;
+    this.#joiningBytes = 0;
     this.#room = undefined;
     this.#bufferedBytes = 0;
   }
