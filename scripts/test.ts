@@ -69,6 +69,7 @@ async function runChecks(): Promise<void> {
         deno,
         "check",
         "--quiet",
+        "--doc",
         "mod.ts",
         "src",
         "tests/types/deno_types.ts",
@@ -98,6 +99,10 @@ async function runChecks(): Promise<void> {
     () => run([deno, "doc", "--lint", "mod.ts", "src/http.ts", "src/https.ts", "src/testing.ts"]),
   );
   await check(
+    "code in the documentation",
+    async () => run([deno, "check", "--quiet", "--doc-only", "README.md", ...await documents()]),
+  );
+  await check(
     "dependency rule",
     () =>
       run([
@@ -109,6 +114,12 @@ async function runChecks(): Promise<void> {
         "src",
       ]),
   );
+}
+
+async function documents(): Promise<string[]> {
+  const names: string[] = [];
+  for await (const { name } of Deno.readDir(new URL("docs/", root))) names.push(`docs/${name}`);
+  return names.sort();
 }
 
 /** Runs one check; it complains with text, or passes with undefined. */

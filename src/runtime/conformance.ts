@@ -68,6 +68,13 @@ export const minimalCapabilities: Capabilities = {
  *
  * @example
  * ```ts
+ * import type { Connect } from "@holdfast/agent";
+ * import { type ConformanceHarness, minimalCapabilities, socketConformance } from "@holdfast/agent/testing";
+ * import { test } from "node:test";
+ *
+ * declare const myConnect: Connect;
+ * declare const listen: ConformanceHarness["listen"];
+ *
  * socketConformance((name, body, needs) => {
  *   const missing = Object.keys(needs).filter((flag) => !needs[flag]);
  *   if (missing.length === 0) test(name, body);

@@ -142,12 +142,15 @@ class Listener implements MemoryListener {
  *
  * @example
  * ```ts
+ * import { Agent } from "@holdfast/agent";
+ * import { ManualClock, MemoryNetwork } from "@holdfast/agent/testing";
+ *
  * const network = new MemoryNetwork({ clock: new ManualClock() });
  * network.listen({ host: "a.example", port: 80 }, async (peer) => {
  *   await peer.readUntil("\r\n\r\n");
  *   peer.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
  * });
- * const socket = network.connect({ host: "a.example", port: 80 }, handler);
+ * const agent = new Agent({ runtime: network.connect });
  * ```
  */
 export class MemoryNetwork {

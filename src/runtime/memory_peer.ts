@@ -25,6 +25,9 @@ interface Reader {
  *
  * @example
  * ```ts
+ * import { MemoryNetwork } from "@holdfast/agent/testing";
+ *
+ * const network = new MemoryNetwork();
  * network.listen({ port: 80 }, async (peer) => {
  *   while (await peer.readUntil("\r\n\r\n") !== undefined) {
  *     peer.send("HTTP/1.1 204 No Content\r\n\r\n");

@@ -40,7 +40,10 @@ export interface StreamPair {
  *
  * @example
  * ```ts
- * const connect: Connect = (options, handler) => fromStreams(openChannel(options.host, options.port), handler);
+ * import { type Connect, type ConnectOptions, fromStreams, type StreamPair } from "@holdfast/agent";
+ *
+ * declare function openChannel(options: ConnectOptions): StreamPair;
+ * const connect: Connect = (options, handler) => fromStreams(openChannel(options), handler);
  * ```
  */
 export function fromStreams(pair: StreamPair, handler: SocketHandler): Socket {
