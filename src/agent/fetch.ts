@@ -140,6 +140,10 @@ function locationUrl(location: string, base: URL): URL {
   if (url.protocol !== "http:" && url.protocol !== "https:") {
     throw new RedirectError(`Met a redirect to the scheme "${url.protocol}"`);
   }
+  // Fetch Standard, "HTTP-redirect fetch" step 8, where nothing is of the same origin: a server does not choose whom we are to others.
+  if (url.username !== "" || url.password !== "") {
+    throw new RedirectError("Met a redirect to a URL that holds credentials");
+  }
   // Fetch Standard, "location URL": the fragment stays, unless there is another.
   if (url.hash === "" && base.hash !== "") url.hash = base.hash;
   return url;

@@ -59,13 +59,10 @@ export function readFetch(
 ): FetchRequest | Promise<FetchRequest> {
   const given = isRequest(input) ? input : undefined;
   const url = parseUrl(given?.url ?? (input as string | URL));
-  checkEnvironment(init);
+  checkWords(init);
   const method = readMethod(init.method ?? given?.method ?? "GET");
   const headers = readHeaders(init.headers ?? given?.headers);
   const redirect = init.redirect ?? given?.redirect ?? "follow";
-  if (redirect !== "follow" && redirect !== "error" && redirect !== "manual") {
-    throw invalidArgValue("init.redirect", 'must be one of: "follow", "error", "manual"', redirect);
-  }
   const signal = readSignal(init.signal === undefined ? given?.signal : init.signal);
   const integrity = init.integrity ?? given?.integrity ?? "";
   const inherited = checkedBody(given, init, method);
@@ -100,13 +97,25 @@ function parseUrl(input: string | URL): URL {
   return url;
 }
 
-function checkEnvironment(init: FetchInit): void {
-  const { mode, window, duplex } = init as { mode?: unknown; window?: unknown; duplex?: unknown };
-  if (window !== undefined && window !== null) throw invalidArgType("init.window", "null", window);
-  if (mode === "navigate") throw invalidArgValue("init.mode", 'must not be "navigate"', mode);
-  if (duplex !== undefined && duplex !== "half") {
-    throw invalidArgValue("init.duplex", 'must be "half"', duplex);
+/** Members that are one of a few words; most of them say nothing to a server's fetch, and a slip in one is a slip. */
+const WORDS: Readonly<Record<string, readonly string[]>> = {
+  cache: ["default", "no-store", "reload", "no-cache", "force-cache", "only-if-cached"],
+  credentials: ["omit", "same-origin", "include"],
+  duplex: ["half"],
+  mode: ["same-origin", "no-cors", "cors"],
+  priority: ["high", "low", "auto"],
+  redirect: ["follow", "error", "manual"],
+};
+const WORD_NAMES = Object.keys(WORDS);
+
+function checkWords(init: FetchInit): void {
+  for (const name of WORD_NAMES) {
+    const value = (init as Readonly<Record<string, unknown>>)[name];
+    if (value === undefined || WORDS[name]!.includes(`${value as string}`)) continue;
+    throw invalidArgValue(`init.${name}`, `must be one of: "${WORDS[name]!.join('", "')}"`, value);
   }
+  const { window } = init as { window?: unknown };
+  if (window !== undefined && window !== null) throw invalidArgType("init.window", "null", window);
 }
 
 // Fetch Standard, "method": those six are normalised, three are forbidden.

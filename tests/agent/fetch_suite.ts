@@ -225,6 +225,10 @@ const INVALID: readonly [string, string | URL | Request, FetchInit][] = [
   ["duplex: full", "http://a/", { duplex: "full" as "half" }],
   ["a window", "http://a/", { window: 1 } as unknown as FetchInit],
   ["mode: navigate", "http://a/", { mode: "navigate" }],
+  ["an unknown mode", "http://a/", { mode: "corse" as "cors" }],
+  ["an unknown cache mode", "http://a/", { cache: "no" as "no-store" }],
+  ["unknown credentials", "http://a/", { credentials: "all" as "include" }],
+  ["an unknown priority", "http://a/", { priority: "top" as "high" }],
   ["a scheme that nobody fetches", "ftp://a/", {}],
   ["an agent that is none", "http://a/", { agent: {} as Agent }],
 ];
@@ -477,6 +481,9 @@ const LOCATIONS: readonly [string, string | undefined][] = [
   ["ftp://a/", undefined],
   ["data:,x", undefined],
   ["http://", undefined],
+  ["http://u:p@a/", undefined],
+  ["http://u@b/", undefined],
+  ["?c", "http://a/x/a?c"],
 ];
 
 for (const [location, url] of LOCATIONS) {
@@ -489,6 +496,25 @@ for (const [location, url] of LOCATIONS) {
     at.agent.destroy();
   });
 }
+
+test("what browsers know and servers do not is taken, and changes nothing", async () => {
+  const at = fixture();
+  const seen = origin(at, () => ok());
+  const inits: FetchInit[] = [
+    {},
+    { mode: "cors" },
+    { mode: "no-cors", cache: "no-store" },
+    { credentials: "include", keepalive: true, priority: "high" },
+    { referrer: "http://b/", referrerPolicy: "no-referrer" },
+    { headers: undefined, body: null, signal: null, method: undefined, window: null } as unknown as FetchInit,
+  ];
+  for (const init of inits) {
+    const { type, status } = await at.agent.fetch("http://a/", init);
+    assert.equal([type, status], ["basic", 200]);
+  }
+  assert.is(new Set(seen.map(({ head }) => head)).size, 1);
+  at.agent.destroy();
+});
 
 test("a redirect without a Location is the response", async () => {
   const at = fixture();
