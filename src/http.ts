@@ -19,9 +19,11 @@
 import * as builtin from "node:http";
 import { Agent } from "./agent/agent.ts";
 import { ClientRequest as OwnClientRequest } from "./agent/client_request.ts";
+import { setMaxHeaderSize } from "./agent/client_request_options.ts";
 import { ArgumentTypeError } from "./agent/core/errors.ts";
 import { keepGlobalAgent, makeGlobalAgent } from "./agent/global_agent.ts";
 import { IncomingMessage as OwnIncomingMessage } from "./agent/incoming_message.ts";
+import { countAs } from "./agent/incoming_message_instances.ts";
 import { OutgoingMessage as OwnOutgoingMessage } from "./agent/outgoing_message.ts";
 import { validateHeaderName, validateHeaderValue } from "./agent/outgoing_message_headers.ts";
 import type { AgentLike, RetryOption } from "./agent/client_request_options.ts";
@@ -305,6 +307,11 @@ declare namespace http {
   export type ServerResponse<Request extends builtin.IncomingMessage = builtin.IncomingMessage> =
     builtin.ServerResponse<Request>;
 }
+
+// What the runtime's own server gives to its handlers.
+countAs(IncomingMessage, builtin.IncomingMessage);
+countAs(OutgoingMessage, builtin.OutgoingMessage);
+setMaxHeaderSize(maxHeaderSize);
 
 const passed = Object.fromEntries(Object.entries(builtin).filter(([name]) => name !== "default"));
 

@@ -60,7 +60,7 @@ export class AgentBase extends EventEmitter {
   maxTotalSockets: number;
   /** Which parked connection is used first. */
   scheduling: "lifo" | "fifo";
-  /** Connections in use and being made: name to streams; a live view, writing into it is ignored. */
+  /** Connections in use, being made and being closed: name to streams; a live view, writing into it is ignored. */
   readonly sockets: SocketsView;
   /** Parked connections: name to streams; a live view, writing into it is ignored. */
   readonly freeSockets: SocketsView;
@@ -116,7 +116,7 @@ export class AgentBase extends EventEmitter {
     );
     const { core } = this.#pool;
     const names = (): Iterable<string> => core.names();
-    this.sockets = makeView({ names, member: (name) => streamsOf(core.open(name)) }) as SocketsView;
+    this.sockets = makeView({ names, member: (name) => streamsOf(this.#pool.taken(name)) }) as SocketsView;
     this.freeSockets = makeView({ names, member: (name) => streamsOf(core.free(name)) }) as SocketsView;
     this.requests = makeView({
       names,

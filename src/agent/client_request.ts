@@ -17,6 +17,7 @@ import { DuplexExchange } from "./client_request_duplex.ts";
 import { type ExchangeOwner, RequestExchange } from "./client_request_exchange.ts";
 import {
   type AgentLike,
+  checkHostHeader,
   checkProtocol,
   chooseAgent,
   hostLine,
@@ -83,6 +84,8 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
   res: IncomingMessage | null = null;
   /** The response has been consumed. */
   _ended = false;
+  /** What the response's stream is made with. */
+  readonly _responseOptions: { readonly readableHighWaterMark: number } | undefined;
   readonly #context: Context = capture();
   readonly #retry: RetryOption;
   #path: string;
@@ -93,6 +96,8 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
   /** The stream of the reverse door, and what a user set. */
   #stream: unknown = null;
   #isDuplex = false;
+  /** Why a stream that was given too late had ended by then: this is told, as in Node. */
+  #streamError: Error | null = null;
   #signal: AbortSignal | undefined;
   readonly #timeout: RequestTimeout = new RequestTimeout(this);
 
@@ -115,6 +120,10 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     this.socketPath = given.socketPath;
     if (given.timeout !== undefined) this.timeout = readTimeout(given.timeout, "timeout");
     this.method = readMethod(given.method);
+    const { highWaterMark } = given;
+    if (Number.isInteger(highWaterMark) && highWaterMark! >= 0) {
+      this._responseOptions = { readableHighWaterMark: highWaterMark! };
+    }
     this.maxHeaderSize = readMaxHeaderSize(given.maxHeaderSize);
     this.insecureHTTPParser = readBoolean(given.insecureHTTPParser, "options.insecureHTTPParser");
     this.joinDuplicateHeaders = readBoolean(given.joinDuplicateHeaders, "options.joinDuplicateHeaders");
@@ -149,6 +158,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     const setsHost = options.setHost === undefined
       ? options.setDefaultHeaders !== false
       : Boolean(options.setHost);
+    checkHostHeader(this.getHeader("host"));
     if (setsHost && !this.getHeader("host")) this.setHeader("Host", hostLine(this.host, port, defaultPort));
     if (options.auth && !this.getHeader("Authorization")) {
       this.setHeader("Authorization", `Basic ${Buffer.from(options.auth).toString("base64")}`);
@@ -251,6 +261,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
 
   #takeStream(stream: StreamLike | undefined, error: Error | undefined): void {
     stream?.off("error", ignore);
+    this.#streamError = (stream as { errored?: Error | null } | undefined)?.errored ?? null;
     if (!this.destroyed && error === undefined && stream !== undefined) {
       this.#isDuplex = true;
       this.#stream = stream;
@@ -287,7 +298,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
 
   #tellDestroyed(hasSocket: boolean): void {
     if (this._closed) return;
-    const { errored } = this;
+    const errored = this.#streamError ?? this.errored;
     // As Node, which waits for a stream that may never come: nobody who does not listen is hurt.
     if (this.#exchange === undefined && this.listenerCount("error") === 0) return;
     if (errored !== null) this._onError(errored);
@@ -337,6 +348,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     if (this.listenerCount("socket") > 0 || this.emit !== EventEmitter.prototype.emit) {
       this.emit("socket", this.socket);
     }
+    this._announceSink();
   }
 
   /** The connection is open. */

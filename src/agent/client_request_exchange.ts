@@ -14,7 +14,8 @@
 import { Buffer } from "node:buffer";
 import { channel } from "node:diagnostics_channel";
 import { EventEmitter } from "node:events";
-import { AgentDestroyedError, ConnectionClosedError } from "./core/errors.ts";
+import { defaultMaxHeaderSize } from "./client_request_options.ts";
+import { AgentDestroyedError, ConnectionClosedError, ProtocolError } from "./core/errors.ts";
 import type { BodyFraming } from "./core/framing.ts";
 import type { HeaderBlock } from "./core/headers.ts";
 import { keepAliveVerdict } from "./core/keep_alive.ts";
@@ -42,6 +43,8 @@ export interface ExchangeOwner extends EventEmitter {
   readonly insecureHTTPParser: boolean | undefined;
   readonly maxHeaderSize: number | undefined;
   readonly maxHeadersCount: number | null;
+  /** Of the response's stream, as a socket would give it; undefined: the runtime's default. */
+  readonly _responseOptions: { readonly readableHighWaterMark: number } | undefined;
   /** The connection is not to be used again, whatever the server says. */
   readonly _isLast: boolean;
   /** All of the request has gone to the system. */
@@ -82,6 +85,10 @@ function ignore(): void {
 /** How the exchange gets at the stream of its socket. */
 export type StreamOf = (socket: Socket) => unknown;
 
+const CR = 13;
+const LF = 10;
+const HTTP = Buffer.from("HTTP/");
+const NOT_HTTP = "Expected HTTP/, RTSP/ or ICE/";
 const EMPTY = new Uint8Array(0);
 const responseFinish = channel("http.client.response.finish");
 
@@ -95,7 +102,8 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   readonly request: ExchangeOwner;
   readonly #context: Context;
   readonly #streamOf: StreamOf;
-  readonly #highWaterMark: { readableHighWaterMark?: number } | undefined;
+  readonly #isBorrowed: boolean;
+  readonly #highWaterMark: { readableHighWaterMark?: number | undefined } | undefined;
   #dispatched: Dispatched | undefined;
   #socket: Socket | undefined;
   #control: ExchangeControl | undefined;
@@ -107,14 +115,20 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   #isHeld = false;
   #isReleased = false;
   #isOver = false;
+  #head: { readonly head: ResponseHead; readonly framing: BodyFraming } | undefined;
+  /** The connection is telling something: more of the same bytes may follow. */
+  #isTelling = false;
+  /** The user has given up, for this reason. */
+  #givenUp: Error | undefined;
 
-  /** `context`: in which the request was made. `stream`: whose high water mark the response takes, where it is known. */
+  /** `context`: in which the request was made. `stream`: a borrowed one, whose high water mark the response takes. */
   constructor(request: ExchangeOwner, context: Context, streamOf: StreamOf, stream?: object) {
     this.request = request;
     this.method = request.method;
     this.#context = context;
     this.#streamOf = streamOf;
-    this.#highWaterMark = stream;
+    this.#isBorrowed = stream !== undefined;
+    this.#highWaterMark = stream ?? request._responseOptions;
   }
 
   /** Says how it is given up. */
@@ -131,7 +145,8 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   }
 
   get limits(): Partial<ParserLimits> | undefined {
-    const { maxHeaderSize, maxHeadersCount, insecureHTTPParser } = this.request;
+    const { maxHeadersCount, insecureHTTPParser } = this.request;
+    const maxHeaderSize = this.request.maxHeaderSize || defaultMaxHeaderSize();
     if (!maxHeaderSize && maxHeadersCount === null && insecureHTTPParser !== true) return undefined;
     return {
       ...maxHeaderSize ? { maxHeaderBytes: maxHeaderSize } : undefined,
@@ -156,6 +171,8 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     self: This,
     argument: Argument,
   ): Result | undefined {
+    const wasTelling = this.#isTelling;
+    this.#isTelling = true;
     try {
       return run(this.#context, fn, self, argument);
     } catch (error) {
@@ -163,6 +180,8 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
         throw error;
       });
       return undefined;
+    } finally {
+      this.#isTelling = wasTelling;
     }
   }
 
@@ -184,8 +203,9 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     if (stream === undefined) return;
     stream.off("end", ignore);
     // On a borrowed stream it is for the agent to take off: Node's reads it at 'free'.
-    const isBorrowed = this.#highWaterMark !== undefined && !this.#isOver;
-    if (stream._httpMessage === this.request && !isBorrowed) stream._httpMessage = null;
+    if (stream._httpMessage === this.request && (!this.#isBorrowed || this.#isOver)) {
+      stream._httpMessage = null;
+    }
   }
 
   /** Nothing more is told: the connection is another's, or gone. */
@@ -200,9 +220,16 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
 
   /** Gives up; `error` is the request's own and comes back by its `_onClose`. */
   abort(error: Error | null): void {
-    const reason = error ?? connectionReset("aborted");
-    if (this.#dispatched === undefined) this.onError(reason);
-    else this.#dispatched.abort(reason);
+    this.#givenUp ??= error ?? connectionReset("aborted");
+    // As in Node, what came with the same bytes is part of the response still.
+    if (this.#isTelling && this.#response !== undefined) nextTick(() => this.#giveUp());
+    else this.#giveUp();
+  }
+
+  #giveUp(): void {
+    if (this.#isOver) return;
+    if (this.#dispatched === undefined) this.onError(this.#givenUp!);
+    else this.#dispatched.abort(this.#givenUp!);
   }
 
   /** The request's upload is complete and the response consumed: the connection goes back. */
@@ -271,11 +298,8 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
 
   #message(head: ResponseHead): IncomingMessage {
     const message = new IncomingMessage(this.#highWaterMark);
-    if (this.#highWaterMark === undefined) message._begin(head, this);
-    else {
-      message._begin(head, this);
-      message.socket = this.socket;
-    }
+    message._begin(head, this);
+    message.socket = this.#isBorrowed ? this.socket : undefined;
     message.joinDuplicateHeaders = this.request.joinDuplicateHeaders;
     return message;
   }
@@ -283,6 +307,7 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   onHead(head: ResponseHead, framing: BodyFraming): void {
     const response = this.#response = this.#message(head);
     const { request } = this;
+    this.#head = { head, framing };
     if (request.shouldKeepAlive) {
       request.shouldKeepAlive =
         keepAliveVerdict({ head, framing, connectionClose: request._isLast, bufferMs: 0 }).reusable;
@@ -305,8 +330,26 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
 
   onBody(chunk: Uint8Array): boolean {
     const response = this.#response!;
-    if (response._dumped && response.listenerCount("data") === 0) return true;
+    if (response._dumped) return true;
     return this.#tell(response.push, response, Buffer.from(chunk)) ?? true;
+  }
+
+  // The server's word alone counts, not the request's.
+  get #mayFollow(): boolean {
+    return keepAliveVerdict({ ...this.#head!, connectionClose: false, bufferMs: 0 }).reusable;
+  }
+
+  // Node's parser reads on: what is no further response is an error. (One that is a response ends the connection without a word.)
+  onSurplus(chunk: Uint8Array, at: number): void {
+    let begin = at;
+    while (chunk[begin] === CR || chunk[begin] === LF) begin++;
+    if (begin === chunk.length || startsAsHttp(chunk.subarray(begin))) return;
+    this.#unshow();
+    const facts = { bytesParsed: begin, rawPacket: Buffer.from(chunk) };
+    const error = this.#mayFollow
+      ? new ProtocolError("HPE_INVALID_CONSTANT", { reason: NOT_HTTP, ...facts })
+      : new ProtocolError("HPE_CLOSED_CONNECTION", { reason: "Data after `Connection: close`", ...facts });
+    this.#tell(this.request._onError, this.request, error);
   }
 
   onResponseEnd(trailers: HeaderBlock | undefined): boolean {
@@ -330,7 +373,7 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   }
 
   #onConsumed(): void {
-    if (this.#isOver && !this.#isHeld) return;
+    if (this.#isOver && (!this.#isHeld || this.#response!.destroyed && this.#response!.aborted)) return;
     this.request._onEnd();
   }
 
@@ -342,23 +385,25 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   #upgrade({ head, socket, rest }: { head: ResponseHead; socket: Socket; rest: Uint8Array }): void {
     const { request } = this;
     const response = this.#response = this.#message(head);
-    response.upgrade = true;
+    response.upgrade = response.complete = true;
     response.req = request;
     request.res = response;
     const event = this.method === "CONNECT" ? "connect" : "upgrade";
-    const stream = handOver(socket) as unknown as unknown as EventEmitter & {
+    const stream = handOver(socket) as unknown as EventEmitter & {
       destroy(): void;
       _httpMessage?: unknown;
+      parser?: null;
     };
     if (request.listenerCount(event) === 0) {
       stream.destroy();
-      response.destroy(connectionReset("aborted"));
       return request._onClose();
     }
     request._onHandOver();
     this.#unshow();
     stream.emit("agentRemove");
     if ("_httpMessage" in stream) stream._httpMessage = null;
+    // Node's parser has let go of it.
+    stream.parser = null;
     response.socket = stream;
     request.emit(event, response, stream, Buffer.from(rest));
     request._onClose();
@@ -367,6 +412,7 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   onError(error: Error): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#unshow();
     // Inside the user's destroy(): what there is to say is said later.
     if (this.request.destroyed) nextTick(() => run(this.#context, this.#fail, this, error));
     else this.#tell(this.#fail, this, error);
@@ -382,25 +428,43 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
       }
       return request._onClose();
     }
-    if (response.complete) return request._onClose();
-    if (response.destroyed) {
-      // What the reader gave up with is the request's error too, as in Node; his 'close' comes first.
-      if (!request.destroyed && response.errored === error) nextTick(() => request._onError(error));
-      return void response.once("close", () => request._onClose());
+    if (response.destroyed) return this.#failReader(response);
+    if (response.complete) {
+      // Thrown away by destroy(), it flows: the request's 'close' comes with its 'end'.
+      const isFlowing = !response.readableEnded && response.readableFlowing === true;
+      if (!request.destroyed || !isFlowing) request._onClose();
+      return;
     }
-    if (!request.destroyed && !isHangUp(error)) {
-      request._onError(this.#asNode(error));
-    }
+    if (request.destroyed || isHangUp(error)) return this.#cutOff(response, error);
+    request._onError(this.#asNode(error));
+    // As in Node, where the socket's 'close' does it: who reads has read by then what came before the fault.
+    nextTick(() => run(this.#context, () => this.#cutOff(response, error), this, undefined));
+  }
+
+  #cutOff(response: IncomingMessage, error: Error): void {
+    if (response.destroyed) return this.#failReader(response);
     response.destroy(connectionReset("aborted", error));
-    request._onClose();
+    this.request._onClose();
+  }
+
+  // The reader gave up: what he said is told by the request too, and his 'close' comes first.
+  #failReader(response: IncomingMessage): void {
+    const { request } = this;
+    const { errored } = response;
+    if (errored !== null && !request.destroyed) {
+      nextTick(() => run(this.#context, () => request._onError(errored), this, undefined));
+    }
+    if (response.closed) request._onClose();
+    else response.once("close", () => request._onClose());
   }
 
   /** The error that Node's client has for it. */
   #asNode(error: Error): Error {
     if (isHangUp(error)) return connectionReset("socket hang up", error);
+    if (error instanceof ProtocolError) return parseError(error);
     if (!(error instanceof SocketError) || !(error.cause instanceof Error)) return error;
     // Of a stream of Node's the cause is what Node's client would tell; what a native socket said has our members added.
-    const isNodes = this.#highWaterMark !== undefined ||
+    const isNodes = this.#isBorrowed ||
       (this.#socket !== undefined && streamOf(this.#socket) !== undefined);
     const isUsers = (this.#stream as { errored?: unknown } | undefined)?.errored === error.cause;
     return isNodes || isUsers || isUnchanged(error.cause, error) ? error.cause : socketFailure(error);
@@ -431,6 +495,10 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   }
 }
 
+function startsAsHttp(bytes: Uint8Array): boolean {
+  return HTTP.subarray(0, bytes.length).every((byte, index) => byte === bytes[index]);
+}
+
 // A request that agent.destroy() finds on a connection hears of that, as in Node; one that waits hears why.
 function isDestroyed(error: Error): boolean {
   return error instanceof AgentDestroyedError;
@@ -447,6 +515,17 @@ function limitsOfCount(count: number | null): Partial<ParserLimits> | undefined 
   if (typeof count !== "number") return undefined;
   if (count <= 0) return { maxHeaderLines: Infinity };
   return { maxHeadersCount: count, maxHeaderLines: Infinity };
+}
+
+// As Node's parser says it: it knows two more protocols, and its bytes are a Buffer.
+function parseError(error: ProtocolError): ProtocolError {
+  const { buffer, byteOffset, byteLength } = error.rawPacket;
+  const reason = error.reason === "Expected HTTP/" ? NOT_HTTP : error.reason;
+  return Object.assign(error, {
+    reason,
+    message: `Parse Error: ${reason}`,
+    rawPacket: Buffer.from(buffer, byteOffset, byteLength),
+  });
 }
 
 // Errors of Node's own keep their message when they are translated; those of other sockets are given Node's.

@@ -205,6 +205,11 @@ export function checkProtocol(
   );
 }
 
+/** The name that TLS verifies is read off it. ERR_INVALID_ARG_TYPE. */
+export function checkHostHeader(host: unknown): void {
+  if (host && typeof host !== "string") throw invalidArgType("options.headers.host", "of type string", host);
+}
+
 /** A path converted once. ERR_UNESCAPED_CHARACTERS. */
 export function readPath(path: unknown): string {
   const text = String(path);
@@ -244,6 +249,18 @@ export function readMaxHeaderSize(value: unknown): number | undefined {
   if (!Number.isInteger(value)) throw outOfRange("maxHeaderSize", "an integer", value);
   if (value < 0) throw outOfRange("maxHeaderSize", `>= 0 && <= ${Number.MAX_SAFE_INTEGER}`, value);
   return value;
+}
+
+let maxHeaderSize: number | undefined;
+
+/** Sets the limit of a response's head where the request names none, bytes: Node's `http.maxHeaderSize`. */
+export function setMaxHeaderSize(bytes: number): void {
+  maxHeaderSize = bytes === 16_384 ? undefined : bytes;
+}
+
+/** As it was set; undefined: the parser's own default, which is Node's. */
+export function defaultMaxHeaderSize(): number | undefined {
+  return maxHeaderSize;
 }
 
 /** Longest delay of a timer: 2^31 - 1 ms. */

@@ -297,7 +297,13 @@ export class Connection implements SocketHandler, ResponseSink {
     }
     // A call of the sink may have aborted it.
     if (this.#exchange !== exchange) return;
-    if (this.#end === "complete") return this.#holdOrComplete(exchange, consumed === chunk.length);
+    if (this.#end === "complete") {
+      if (consumed < chunk.length && exchange.onSurplus !== undefined) {
+        this.socket.destroy();
+        exchange.onSurplus(chunk, consumed);
+      }
+      return this.#holdOrComplete(exchange, consumed === chunk.length);
+    }
     if (this.#end === "upgrade") return this.#handOver(exchange, copied(chunk, consumed));
     if (!this.#isPaused) return;
     if (consumed < chunk.length) this.#rest = copied(chunk, consumed);
@@ -334,6 +340,7 @@ export class Connection implements SocketHandler, ResponseSink {
     this.#isExact = isExact;
     if (this.#isPaused) this.#unpause();
     if (exchange.onResponseEnd(this.#trailers)) this.release(exchange);
+    else if (this.#hasPeerEnded) exchange.onPeerEnd?.();
   }
 
   /** The response is complete: the connection goes to its owner first, so that whoever asks next finds it. */

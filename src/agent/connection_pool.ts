@@ -240,6 +240,14 @@ export class ConnectionPool
     this.drain();
   }
 
+  /** The slots of a name as Node's `agent.sockets` has them: a connection that was in use is there until it has closed. */
+  taken(name: string): PoolSlot[] {
+    const closing = Array.from(this.connections)
+      .filter(({ slot, isParked }) => slot.name === name && slot.state === "closing" && !isParked)
+      .map(({ slot }) => slot);
+    return [...this.core.open(name) ?? [], ...closing];
+  }
+
   /** Carries out what the core has decided. */
   drain(): void {
     this.core.drain(this);

@@ -11,7 +11,7 @@
  */
 
 import type { Endpoint } from "./exchange.ts";
-import { checkFamily } from "./options.ts";
+import { familyOf, probeDelay } from "./options.ts";
 import type { ConnectOptions, TlsOption, TlsOptions } from "../runtime/socket.ts";
 
 /** A request's options under its agent's, as Node's `addRequest` and `createConnection` have them. */
@@ -139,8 +139,8 @@ export function tlsOptionsOf(options: NodeOptions): TlsOptions {
 
 /** How a connection is made, in the words of the socket contract. ERR_INVALID_ARG_VALUE for a family that is none. */
 export function connectOptionsOf(options: NodeOptions, isSecure: boolean): ConnectOptions {
-  const { family, socketPath } = options;
-  checkFamily(family);
+  const { socketPath } = options;
+  const family = familyOf(options["family"]);
   const place = typeof socketPath === "string" && socketPath !== ""
     ? { path: socketPath, host: options["host"] }
     : { host: options["host"], port: Number(options["port"]), family };
@@ -152,7 +152,9 @@ export function connectOptionsOf(options: NodeOptions, isSecure: boolean): Conne
     localPort: options["localPort"],
     noDelay: options["noDelay"],
     keepAlive: options["keepAlive"] === true ? true : undefined,
-    keepAliveInitialDelayMs: options["keepAlive"] === true ? options["keepAliveInitialDelay"] : undefined,
+    keepAliveInitialDelayMs: options["keepAlive"] === true
+      ? probeDelay(options["keepAliveInitialDelay"])
+      : undefined,
     autoSelectFamily: options["autoSelectFamily"],
     autoSelectFamilyAttemptTimeoutMs: options["autoSelectFamilyAttemptTimeout"],
     highWaterMark: options["highWaterMark"],

@@ -49,6 +49,8 @@ export interface Exchange {
   onHead(head: ResponseHead, framing: BodyFraming): void;
   /** A piece of the body, lent for the call. False: no more until `control.resume()`. */
   onBody(chunk: Uint8Array): boolean;
+  /** Bytes came with the response's end that are none of its: those from `at` on, lent for the call. The socket is destroyed. */
+  onSurplus?(chunk: Uint8Array, at: number): void;
   /**
    * The response's last byte has come. False: the connection stays this exchange's until `control.release()`, as Node's
    * does until the data is consumed; an `onError` meanwhile says that it is gone. Default: true.

@@ -18,6 +18,7 @@ import {
   type IncomingHttpHeaders,
   joinHeaders,
 } from "./incoming_message_headers.ts";
+import { isInstance } from "./incoming_message_instances.ts";
 import { nextTick } from "../runtime/mod.ts";
 
 /** Where a response comes from. */
@@ -75,6 +76,11 @@ export class IncomingMessage extends Readable {
   #trailers: IncomingHttpHeaders | undefined;
   #trailersDistinct: Record<string, string[] | undefined> | undefined;
   #controller: AbortController | undefined;
+
+  /** The messages of the runtime's own server count, where an entry point has said so. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return isInstance(this, value);
+  }
 
   /** An empty message, as Node's own users make them in tests; `socket` may be any object. */
   constructor(socket?: unknown) {

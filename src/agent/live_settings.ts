@@ -7,7 +7,7 @@
 
 import type { PoolSettings } from "./connection_pool.ts";
 import type { ForeignSettings } from "./foreign_request.ts";
-import { type AgentSettings, DEFAULT_MAX_FREE_SOCKETS } from "./options.ts";
+import { type AgentSettings, DEFAULT_MAX_FREE_SOCKETS, probeDelay } from "./options.ts";
 
 /** The members that are read. */
 export interface MutableAgent {
@@ -47,7 +47,7 @@ export class LiveSettings implements PoolSettings, ForeignSettings {
   }
 
   get keepAliveMsecs(): number {
-    return this.#agent.keepAliveMsecs;
+    return probeDelay(this.#agent.keepAliveMsecs);
   }
 
   get agentKeepAliveTimeoutBuffer(): number {
@@ -55,7 +55,9 @@ export class LiveSettings implements PoolSettings, ForeignSettings {
   }
 
   get maxSockets(): number {
-    return capOr(this.#agent.maxSockets, Infinity);
+    const { maxSockets } = this.#agent;
+    // As in Node, 0 counts as unset in the options alone: written into the member it holds every request back.
+    return maxSockets === 0 ? 0 : capOr(maxSockets, Infinity);
   }
 
   get maxTotalSockets(): number {

@@ -27,7 +27,7 @@ import type { Connect, LookupFunction, TlsOptions } from "../runtime/socket.ts";
 export interface AgentOptions extends TlsOptions {
   /** Keep connections for later requests. Default false; then each request says `Connection: close` unless maxSockets is finite. */
   readonly keepAlive?: boolean | undefined;
-  /** Delay of the first TCP keep-alive probe of a parked connection, ms. Default 1000. */
+  /** Delay of the first TCP keep-alive probe of a parked connection, ms; Infinity: the system's own. Default 1000. */
   readonly keepAliveMsecs?: number | undefined;
   /** Taken off the server's `Keep-Alive: timeout` hint, ms. Default 1000. */
   readonly agentKeepAliveTimeoutBuffer?: number | undefined;
@@ -130,14 +130,17 @@ export function readAgentOptions(
     throw invalidArgValue("scheduling", "must be one of: 'fifo', 'lifo'", scheduling);
   }
   if (typeof keepAlive !== "boolean") throw invalidArgType("options.keepAlive", "of type boolean", keepAlive);
-  checkFamily(options.family);
+  familyOf(options.family);
   checkClock(options.clock);
   delay("timeout", options.timeout);
   cap("maxCachedSessions", options.maxCachedSessions, 0);
   return {
     keepAlive,
     scheduling,
-    keepAliveMsecs: delay("keepAliveMsecs", options.keepAliveMsecs) || 1000,
+    // Infinity: the system's own delay, as in Node.
+    keepAliveMsecs: options.keepAliveMsecs === Infinity
+      ? Infinity
+      : delay("keepAliveMsecs", options.keepAliveMsecs) || 1000,
     // As Node: what is no non-negative finite number counts as unset.
     agentKeepAliveTimeoutBuffer: typeof buffer === "number" && buffer >= 0 && buffer < Infinity
       ? buffer
@@ -161,17 +164,26 @@ function checkClock(clock: unknown): void {
   throw invalidArgType("options.clock", "an object with now() and after()", clock);
 }
 
-/** ERR_INVALID_ARG_VALUE for a family that is none. */
-export function checkFamily(family: unknown): void {
-  if (family === undefined || family === null || family === 0 || family === 4 || family === 6) return;
+/** A family as sockets want it; "IPv4" is what `server.address()` says and `dns.lookup()` takes. ERR_INVALID_ARG_VALUE. */
+export function familyOf(family: unknown): 0 | 4 | 6 | undefined {
+  if (family === undefined || family === null) return undefined;
+  if (family === 0 || family === 4 || family === 6) return family;
+  if (family === "IPv4") return 4;
+  if (family === "IPv6") return 6;
   throw invalidArgValue("options.family", "must be one of: 4, 6, undefined", family);
+}
+
+/** Delay of the first TCP keep-alive probe, ms: Infinity is the system's own, as in Node. */
+export function probeDelay<T>(delayMs: T): T | 0 {
+  return (delayMs as unknown) === Infinity ? 0 : delayMs;
 }
 
 function cap(name: string, value: number | undefined, least: number): number | undefined {
   if (value === undefined) return undefined;
-  if (typeof value !== "number") throw invalidArgType(`options.${name}`, "of type number", value);
+  // The name alone, as Node's Agent has it.
+  if (typeof value !== "number") throw invalidArgType(name, "of type number", value);
   if (value >= least && (Number.isInteger(value) || value === Infinity)) return value;
-  throw outOfRange(`options.${name}`, `a whole number from ${least}, or Infinity`, value);
+  throw outOfRange(name, `a whole number from ${least}, or Infinity`, value);
 }
 
 function delay(name: string, value: number | undefined): number | undefined {

@@ -16,7 +16,8 @@
 import { EventEmitter } from "node:events";
 import { Stream } from "node:stream";
 import { invalidArgType } from "./core/errors.ts";
-import { OutgoingBody, type OutgoingChunk } from "./outgoing_message_body.ts";
+import { isInstance } from "./incoming_message_instances.ts";
+import { checkChunk, OutgoingBody, type OutgoingChunk } from "./outgoing_message_body.ts";
 import { cannotPipe, headersSent, notImplemented } from "./outgoing_message_errors.ts";
 import { renderHead } from "./outgoing_message_head.ts";
 import { OutgoingHeaders, type OutgoingHeaderValue } from "./outgoing_message_headers.ts";
@@ -26,6 +27,7 @@ import {
   type OutputEntry,
   type WriteCallback,
 } from "./outgoing_message_output.ts";
+import { streamFor, StreamSink } from "./outgoing_message_stream.ts";
 import { renderTrailers } from "./outgoing_message_trailers.ts";
 
 /** Options of {@linkcode OutgoingMessage}. */
@@ -92,6 +94,11 @@ export class OutgoingMessage extends Stream {
   /** Of a head that may have to be made again because a body came after all. */
   #headStart: { startLine: string; fields: Iterable<readonly [unknown, unknown]> | undefined } | undefined;
 
+  /** The messages of the runtime's own server count, where an entry point has said so. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return isInstance(this, value);
+  }
+
   /** A message without a head. */
   constructor(options?: OutgoingMessageOptions) {
     super();
@@ -112,7 +119,7 @@ export class OutgoingMessage extends Stream {
 
   /** end() was called and all of it has gone to the system. */
   get writableFinished(): boolean {
-    return this.finished && this.outputSize === 0 && this.#output.pendingBytes === 0;
+    return this.#output.isEndSent && this.#output.pendingBytes === 0;
   }
 
   /** Always false. */
@@ -157,6 +164,8 @@ export class OutgoingMessage extends Stream {
 
   set socket(socket: unknown) {
     this.#socket = socket;
+    const stream = streamFor(this, socket);
+    if (stream !== undefined) this._attachSink(new StreamSink(stream, () => this._onSinkDrain()));
   }
 
   /** As `socket`. @deprecated Use `socket`. */
@@ -177,6 +186,8 @@ export class OutgoingMessage extends Stream {
 
   /** Sets a header. ERR_HTTP_HEADERS_SENT, ERR_INVALID_HTTP_TOKEN, ERR_HTTP_INVALID_HEADER_VALUE, ERR_INVALID_CHAR. */
   setHeader(name: string, value: OutgoingHeaderValue): this {
+    // Before what is private: Node's method works on any object of this shape.
+    if (this._header) throw headersSent("set");
     this.#changeHeaders("set").set(name, value);
     return this;
   }
@@ -336,6 +347,7 @@ export class OutgoingMessage extends Stream {
     encoding?: BufferEncoding | WriteCallback | null,
     callback?: WriteCallback,
   ): boolean {
+    checkChunk(chunk);
     if (typeof encoding === "function") return this.#body.write(chunk, undefined, encoding, false);
     return this.#body.write(chunk, encoding ?? undefined, callback, false);
   }
@@ -404,6 +416,11 @@ export class OutgoingMessage extends Stream {
   /** There is a connection: what waits goes, and what is written from now on goes at once. `keepsSent`: it may go again. */
   protected _attachSink(sink: MessageSink, keepsSent: boolean = false): void {
     this.#output.attach(sink, keepsSent);
+  }
+
+  /** There is going to be a connection: what has ended is told as handed over. */
+  protected _announceSink(): void {
+    this.#output.announce();
   }
 
   /** What has gone will not have to go again. */

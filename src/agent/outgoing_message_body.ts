@@ -52,6 +52,13 @@ export interface BodyOwner extends OutputOwner {
   emit(event: string, error?: Error): boolean;
 }
 
+/** ERR_STREAM_NULL_VALUES, ERR_INVALID_ARG_TYPE. */
+export function checkChunk(chunk: unknown): void {
+  if (chunk === null) throw nullChunk();
+  if (typeof chunk === "string" || chunk instanceof Uint8Array) return;
+  throw invalidArgType("chunk", "of type string or an instance of Buffer or Uint8Array", chunk);
+}
+
 /** See the file's comment. */
 export class OutgoingBody {
   /** write() has been called, or end() with data. */
@@ -80,10 +87,6 @@ export class OutgoingBody {
     callback: WriteCallback | undefined,
     isLast: boolean,
   ): boolean {
-    if (chunk === null) throw nullChunk();
-    if (typeof chunk !== "string" && !(chunk instanceof Uint8Array)) {
-      throw invalidArgType("chunk", "of type string or an instance of Buffer or Uint8Array", chunk);
-    }
     const refused = this.#message.finished
       ? writeAfterEnd()
       : this.#message.destroyed
@@ -152,6 +155,7 @@ export class OutgoingBody {
         this.#refuse(writeAfterEnd(), callback);
         return;
       }
+      checkChunk(chunk);
       this.write(chunk, encoding, undefined, true);
     } else if (this.#message.finished) {
       this.#endAgain(callback);

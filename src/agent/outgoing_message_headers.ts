@@ -9,7 +9,8 @@
  */
 
 import { isFieldValue, isToken } from "./core/characters.ts";
-import { invalidArgType, invalidHeaderContent, invalidToken, missingHeaderValue } from "./core/errors.ts";
+import { invalidArgType, invalidHeaderContent, invalidToken } from "./core/errors.ts";
+import { headerText } from "./core/request_serializer.ts";
 
 /** A header's value as Node's setHeader() takes it: a number, a string, or several. */
 export type OutgoingHeaderValue = number | string | readonly string[];
@@ -20,15 +21,12 @@ export function validateHeaderName(name: string, label?: string): void {
 }
 
 /**
- * Throws ERR_HTTP_INVALID_HEADER_VALUE where `value` is undefined, ERR_INVALID_CHAR where it holds what RFC 9110 section 5.5
+ * Throws ERR_HTTP_INVALID_HEADER_VALUE where `value` is undefined or a symbol, ERR_INVALID_CHAR where it holds what RFC 9110 section 5.5
  * forbids. Node's `http.validateHeaderValue(name, value)`.
  */
 export function validateHeaderValue(name: string, value: unknown): void {
-  if (value === undefined) throw missingHeaderValue(name);
   if (typeof value === "number") return;
-  if (!isFieldValue(typeof value === "string" ? value : `${value as string}`)) {
-    throw invalidHeaderContent(name);
-  }
+  if (!isFieldValue(headerText(name, value))) throw invalidHeaderContent(name);
 }
 
 /** See the file's comment. */

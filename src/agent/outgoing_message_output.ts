@@ -83,6 +83,7 @@ export class OutgoingOutput {
   #isSettleScheduled = false;
   /** What has gone, as long as it may have to go again; undefined: it will not, or is too much. */
   #sent: OutputEntry[] | undefined;
+  #isAnnounced = false;
   #isPrefinishEmitted = false;
   #isFinishEmitted = false;
 
@@ -99,6 +100,11 @@ export class OutgoingOutput {
   /** How often uncork() has to be called. */
   get corked(): number {
     return this.#corked;
+  }
+
+  /** The last byte has gone to the sink. */
+  get isEndSent(): boolean {
+    return this.#isEndSent;
   }
 
   /** 'drain' is to come. */
@@ -158,6 +164,18 @@ export class OutgoingOutput {
     });
   }
 
+  /** There is a connection that is being made: as in Node it takes what is written, so that 'prefinish' need not wait for it. */
+  announce(): void {
+    this.#isAnnounced = true;
+    if (this.#message.finished && !this.#message.destroyed) this.#prefinish();
+  }
+
+  #prefinish(): void {
+    if (this.#isPrefinishEmitted) return;
+    this.#isPrefinishEmitted = true;
+    this.#message._finish();
+  }
+
   /** There is a connection: what waits goes, and what is written from now on goes at once. `keepsSent`: it may go again. */
   attach(sink: MessageSink, keepsSent: boolean = false): void {
     this.#sink = sink;
@@ -203,6 +221,9 @@ export class OutgoingOutput {
   /** Sends what may go. */
   flush(): void {
     const sink = this.#sink;
+    if (this.#isAnnounced && sink === undefined && this.#message.finished && !this.#message.destroyed) {
+      this.#prefinish();
+    }
     if (
       sink === undefined || this.#message.destroyed || this.#isEndSent || !this.#isHeadWanted ||
       this.#corked > 0
@@ -214,8 +235,7 @@ export class OutgoingOutput {
     if (this.#message.finished) {
       this.#isEndSent = true;
       sink.end();
-      if (!this.#isPrefinishEmitted) this.#message._finish();
-      this.#isPrefinishEmitted = true;
+      this.#prefinish();
     }
     this.#settleIfIdle();
   }

@@ -7,6 +7,7 @@
 
 import { isFieldValue } from "./core/characters.ts";
 import { ArgumentTypeError } from "./core/errors.ts";
+import { headerText } from "./core/request_serializer.ts";
 import { validateHeaderName } from "./outgoing_message_headers.ts";
 
 /** Names that lead a server astray behind a body: framing and routing (RFC 9110 section 6.5.1). */
@@ -34,7 +35,8 @@ export function renderTrailers(
 }
 
 function line(name: string, given: unknown): string {
-  const value = `${given as string}`;
+  // As in Node, where undefined has no error here.
+  const value = given === undefined ? "undefined" : headerText(name, given);
   if (!isFieldValue(value)) {
     throw new ArgumentTypeError("ERR_INVALID_CHAR", `Invalid character in trailer content ["${name}"]`);
   }

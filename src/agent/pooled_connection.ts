@@ -281,6 +281,11 @@ export class PooledConnection implements ConnectionOwner {
     return this.#stream;
   }
 
+  /** It lay idle, or did so when it was closed. */
+  get isParked(): boolean {
+    return this.#isParked;
+  }
+
   /** Who has the stream. */
   get borrower(): Waiter | undefined {
     return this.#borrower;

@@ -45,6 +45,7 @@ export type ArgumentErrorCode =
  */
 export type ProtocolErrorCode =
   | "HPE_CHUNK_EXTENSIONS_OVERFLOW"
+  | "HPE_CLOSED_CONNECTION"
   | "HPE_CR_EXPECTED"
   | "HPE_HEADER_OVERFLOW"
   | "HPE_INFORMATIONAL_OVERFLOW"

@@ -30,7 +30,7 @@ export const MAX_PASSING_MS = 100;
 
 /** The caps of a pool: read at each call, so they may change at any time, as Node's do. */
 export interface PoolLimits {
-  /** Slots of one name, from 1; Infinity: no cap. */
+  /** Slots of one name, from 0; Infinity: no cap. */
   readonly maxSockets: number;
   /** Slots of all names together, from 1; Infinity: no cap. */
   readonly maxTotalSockets: number;

@@ -17,6 +17,7 @@ import {
   invalidHeaderContent,
   invalidHeaderValue,
   invalidToken,
+  missingHeaderValue,
   unescapedCharacters,
 } from "./errors.ts";
 import { isSendableCoding, parseContentLength, type RequestFraming, requestFraming } from "./framing.ts";
@@ -261,7 +262,7 @@ class HeaderLines {
 /** The one conversion of a header's value. ERR_HTTP_INVALID_HEADER_VALUE for undefined and, where Node has no code, a symbol. */
 export function headerText(name: string, value: unknown): string {
   if (typeof value === "string") return value;
-  if (value === undefined) throw invalidHeaderValue(name, "it is undefined");
+  if (value === undefined) throw missingHeaderValue(name);
   if (typeof value === "symbol") throw invalidHeaderValue(name, "it is a symbol");
   return `${value as string}`;
 }
