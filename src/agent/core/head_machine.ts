@@ -348,7 +348,8 @@ export class HeadMachine {
   #isKnownVersion(): boolean {
     if (this.#leniency.version) return true;
     const version = 10 * this.versionMajor + this.versionMinor;
-    return version === 11 || version === 10 || version === 9 || version === 20;
+    // RFC 9112 section 2.3; llhttp takes 0.9 and 2.0 too, which have no status line of this form.
+    return version === 11 || version === 10;
   }
 
   #refuse(code: ProtocolErrorCode, reason: string, at: number): boolean {
