@@ -14,6 +14,20 @@ const EXPECTED: Readonly<Record<string, string>> = {
 [Function: connect]
 HTTP/1.1 200 OK
 `,
+  http_json: `{"method":"GET","url":"/text"}
+refused: 404 Not Found
+{"method":"GET","url":"/who?as=ann","as":"ann:secret"}
+{"method":"POST","url":"/items","body":{"name":"kelp","depth":12}}
+{"method":"DELETE","url":"/items/7"}
+`,
+  http_headers: `"second" ["c=3","d=4"] false
+["host","x-sent","cookie"] ["Host","x-sent","Cookie"]
+TypeError ERR_INVALID_HTTP_TOKEN Header name must be a valid HTTP token ["no spaces"]
+TypeError ERR_INVALID_CHAR Invalid character in header content ["x-line"]
+"second" ["a=1","b=2"] "accept, cookie" "1"
+["1","2"] ["X-Sent","second","Set-Cookie","a=1"] false
+{"x-sum":"4"} ["X-Sum","4"] true
+`,
   http_tunnel: `proxy: CONNECT to the origin
 client: tunnel is open, 200 example
 client: true
@@ -32,11 +46,27 @@ for (const [name, expected] of Object.entries(EXPECTED)) {
   });
 }
 
-test("http_upload says what it promises", async () => {
-  assert.equal(await runChild("examples/http_upload"), {
-    exitCode: 0,
-    output: `200 {"bytes":1000000}\nAbortError ABORT_ERR\n`,
+const EMITTED: Readonly<Record<string, string>> = {
+  http_upload: `200 {"bytes":1000000}\nAbortError ABORT_ERR\n`,
+  http_giving_up: `timeout: Error undefined no answer in time
+signal:  AbortError ABORT_ERR The operation was aborted
+half:    Error ECONNRESET aborted
+first:   200, new connection
+lost:    Error ECONNRESET socket hang up; again: 200, new connection
+`,
+  https_identity: `known authority:   hello a stranger
+unknown authority: refused
+pinned:            hello a stranger
+pinned otherwise:  localhost is not the one
+with certificate:  hello holdfast test client
+another name:      ERR_TLS_CERT_ALTNAME_INVALID
+`,
+};
+
+for (const [name, output] of Object.entries(EMITTED)) {
+  test(`${name} says what it promises`, async () => {
+    assert.equal(await runChild(`examples/${name}`), { exitCode: 0, output });
   });
-});
+}
 
 test.run();
