@@ -342,7 +342,12 @@ class MadeBody implements OutgoingBody {
   }
 
   #made(): OutgoingBody | Promise<OutgoingBody> {
-    const body = this.#make();
+    let body: RequestBody | Promise<RequestBody>;
+    try {
+      body = this.#make();
+    } catch (error) {
+      throw new BodySourceError(error);
+    }
     if (!isPromise(body)) return readOne(body);
     const made = body.then(readOne);
     // It is told when the body is opened; until then it is nobody's unhandled rejection.

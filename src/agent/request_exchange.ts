@@ -381,7 +381,7 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
       upload = new Upload(this.#plan.body!.open(), this.#control!, this.#plan.contentLength, this);
     } catch (error) {
       // A stream that somebody has locked since, or a function that makes bodies no more.
-      return this.#abort(new BodySourceError(error));
+      return this.#abort(error instanceof BodySourceError ? error : new BodySourceError(error));
     }
     this.#upload = upload;
     // The source is the caller's code.

@@ -295,6 +295,29 @@ test("a body that fails fails the request and its connection, with the source's 
   }
 });
 
+test("a function that throws fails the request, at once or when the body is made anew", async () => {
+  const fault = new Error("no more");
+  for (const good of [0, 1]) {
+    const at = fixture();
+    let turn = 0;
+    at.serve("a", async (peer, head) => {
+      if (head.startsWith("GET")) return void peer.send(ok());
+      // Begun, and lost.
+      await peer.readBytes(1);
+      peer.reset();
+    });
+    await (await at.agent.request("http://a/")).body.dump();
+    const made = (): ReadableStream<Uint8Array> => {
+      if (turn++ === good) throw fault;
+      return streamOf("hi");
+    };
+    const sent = at.agent.request("http://a/", { method: "PUT", body: made });
+    const error = await outcome(at.clock, sent) as Error & { code?: string };
+    assert.equal([error.code, error.cause === fault, turn], ["ERR_BODY_SOURCE", true, good + 1]);
+    at.agent.destroy();
+  }
+});
+
 test("a piece that is no bytes fails the request", async () => {
   const at = fixture();
   recording(at);
