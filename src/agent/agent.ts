@@ -192,7 +192,8 @@ export class AgentBase extends EventEmitter {
     const ours = req as unknown as Partial<DispatchableRequest>;
     if (ours._dispatchTo !== undefined) return ours._dispatchTo(this.#pool, endpoint);
     const foreign = new ForeignRequest(this.#pool, req as unknown as NodeRequest, endpoint, this.#settings);
-    this.#pool.ask(foreign);
+    // What Deno sends again gets a connection that cannot be stale.
+    this.#pool.ask(foreign, (req as unknown as NodeRequest)._retrying === true);
     foreign.watch();
   }
 

@@ -14,6 +14,7 @@ import type { Duplex } from "node:stream";
 import { parseKeepAlive } from "./core/keep_alive.ts";
 import type { Link } from "./core/linked_list.ts";
 import type { Ticket } from "./core/pool.ts";
+import { isIdempotent } from "./core/retry.ts";
 import type { KnownEndpoint } from "./endpoint_table.ts";
 import type { PoolOfWaiters } from "./exchange_waiter.ts";
 import type { PooledConnection, QueueDeadline, Waiter } from "./pooled_connection.ts";
@@ -35,8 +36,21 @@ export interface NodeRequest {
   readonly res?: { readonly headers?: Readonly<Record<string, unknown>> } | null | undefined;
   /** Whether the request and its response leave the connection open. */
   readonly shouldKeepAlive?: boolean;
+  /** As sent. */
+  readonly method?: string;
   /** Whether the connection had served before. */
   reusedSocket?: boolean;
+  /**
+   * Deno's own: it sends any request once again, POSTs included, that fails on a connection that had served before. True: it
+   * has done so.
+   */
+  _retrying?: boolean;
+}
+
+/** Keeps Deno's node:http from sending again what may have been executed (RFC 9110 section 9.2.2). */
+function forbidRetry(request: NodeRequest): void {
+  if (isIdempotent(request.method ?? "GET") || request.getHeader?.("idempotency-key") !== undefined) return;
+  request._retrying = true;
 }
 
 /** What an agent says of the streams it hands out. */
@@ -126,7 +140,10 @@ export class ForeignRequest implements Waiter {
     // The peer ended in this very moment: another connection, for nothing was sent.
     if (stream === undefined) return this.#pool.askAgain(this);
     this.#settle();
-    if (isReused) this.request.reusedSocket = true;
+    if (isReused) {
+      this.request.reusedSocket = true;
+      forbidRetry(this.request);
+    }
     run(this.context, this.#deliver, this, stream);
   }
 

@@ -1,4 +1,5 @@
 import type * as http from "node:http";
+import type { Duplex } from "node:stream";
 import * as assert from "uvu/assert";
 import { Agent } from "@holdfast/agent";
 import { suite } from "../harness/suite.ts";
@@ -65,6 +66,44 @@ test("without keepAlive each request says close and the connection is closed", a
   assert.equal(heads, ["close", "close"]);
   assert.is(one.accepted, 2);
   await until(() => agent.totalSocketCount === 0);
+  await one.close();
+});
+
+for (const method of ["POST", "PATCH", "LOCK"]) {
+  for (const end of ["FIN", "RST"]) {
+    test(`${method} is sent once, whatever the runtime does when ${end} answers it on a reused connection`, async () => {
+      const one = await origin((request, response) => {
+        if (request.url === "/first") return void response.end("hello");
+        request.resume().on("end", () => {
+          if (end === "FIN") request.socket.end();
+          else request.socket.resetAndDestroy();
+        });
+      });
+      const agent = new Agent({ keepAlive: true });
+      await send({ port: one.port, agent, path: "/first" });
+      await until(() => agent.stats().free === 1);
+      const outcome = await send({ port: one.port, agent, method, path: "/second" }, "order");
+      assert.equal([outcome.code, outcome.status], ["ECONNRESET", undefined]);
+      assert.equal(one.paths, ["/first", "/second"]);
+      agent.destroy();
+      await one.close();
+    });
+  }
+}
+
+test("a request that its runtime sends again is given a new connection", async () => {
+  const one = await origin(hello);
+  const agent = new Agent({ keepAlive: true });
+  await Promise.all([send({ port: one.port, agent }), send({ port: one.port, agent })]);
+  await until(() => agent.stats().free === 2);
+  const given = await new Promise<Duplex | undefined>((resolve) => {
+    // As Deno's node:http does it.
+    const request = { onSocket: resolve, destroy: () => {}, _retrying: true };
+    agent.addRequest(request as unknown as http.ClientRequest, { host: "127.0.0.1", port: one.port });
+  });
+  assert.is(agent.stats().free, 2);
+  given!.destroy();
+  agent.destroy();
   await one.close();
 });
 
