@@ -292,7 +292,23 @@ export class SocketStream extends Duplex {
 
   /** Bytes written, those in the stream's buffer included. */
   get bytesWritten(): number {
-    return this.#socket.bytesWritten + Math.max(0, this.writableLength - this.#socket.pendingBytes);
+    return this.#socket.bytesWritten + Math.max(0, this.#ownLength - this.#socket.pendingBytes);
+  }
+
+  // Bytes that the system has not taken: the Socket's too, where it is another's to write. To the types it is a field, which
+  // no accessor can override.
+  static {
+    Object.defineProperty(this.prototype, "writableLength", {
+      get(this: SocketStream): number {
+        return Math.max(this.#ownLength, this.#socket.pendingBytes);
+      },
+      configurable: true,
+    });
+  }
+
+  // Of the stream's own buffer.
+  get #ownLength(): number {
+    return Reflect.get(Duplex.prototype, "writableLength", this) as number;
   }
 
   /** The peer's address; undefined until open. */

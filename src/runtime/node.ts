@@ -241,6 +241,7 @@ function secure(
 ): tls.TLSSocket {
   const stream = startTlsStream(socket, attempt, reach, read);
   attempt.watch(stream);
+  if (read instanceof Gate) showAddresses(stream, read.transport);
   const forget = (): void => attempt.failed();
   stream.once("close", forget);
   stream.once("secureConnect", () => {
@@ -251,6 +252,23 @@ function secure(
     socket.open({ ...infoOf(transport, hints), tls: attempt.infoOf(stream), opening: stages.ended("tlsMs") });
   });
   return stream;
+}
+
+const ADDRESSES = [
+  "remoteAddress",
+  "remotePort",
+  "remoteFamily",
+  "localAddress",
+  "localPort",
+  "localFamily",
+] as const;
+
+// A TLSSocket over a stream that the system does not know has no addresses of its own.
+function showAddresses(stream: tls.TLSSocket, transport: net.Socket): void {
+  for (const name of ADDRESSES) {
+    Object.defineProperty(stream, name, { get: () => transport[name], configurable: true, enumerable: true });
+  }
+  stream.address = () => transport.address();
 }
 
 // Whatever throws on the way, no stream is left that nobody has.

@@ -2,6 +2,7 @@
 import http, { type ClientRequest, type IncomingMessage } from "@holdfast/agent/http";
 import { Buffer } from "node:buffer";
 import * as builtin from "node:http";
+import { createServer, type Socket, Socket as NetSocket } from "node:net";
 import { Writable } from "node:stream";
 import { equal, instance, is, match, throws } from "uvu/assert";
 import { setMaxHeaderSize } from "../../src/agent/client_request_options.ts";
@@ -286,9 +287,8 @@ test("the error of res.destroy() is the request's error too", async () => {
 });
 
 test("a stream's own error is told where a request is given up before it has it", async () => {
-  const { Socket } = await import("node:net");
-  const createConnection = (): InstanceType<typeof Socket> => {
-    const socket = new Socket();
+  const createConnection = (): Socket => {
+    const socket = new NetSocket();
     queueMicrotask(() => socket.destroy(new Error("mine")));
     return socket;
   };
@@ -298,6 +298,27 @@ test("a stream's own error is told where a request is given up before it has it"
   req.abort();
   await closed(req);
   equal(log, ["error undefined mine", "close", "abort"]);
+});
+
+test("req.socket.writableLength holds what the system has not taken", async () => {
+  const ends: (() => void)[] = [];
+  const server = createServer({ pauseOnConnect: true }, (socket) => {
+    socket.on("error", () => {});
+    ends.push(() => socket.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  const req = http.request({ host: "127.0.0.1", port, method: "POST", agent: false });
+  req.on("error", () => {});
+  const socket = await new Promise<Socket>((resolve) => req.once("socket", resolve as never));
+  await new Promise((resolve) => socket.once("connect", resolve as never));
+  req.end(new Uint8Array(64 * 1024 * 1024));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  is(socket.writableLength > 1024 * 1024, true);
+  req.destroy();
+  await closed(req);
+  for (const end of ends) end();
+  await new Promise<void>((resolve) => void server.close(() => resolve()));
 });
 
 // Streams for an OutgoingMessage.

@@ -54,6 +54,24 @@ test("https.request() sends a body over TLS and reads the answer", () =>
     await closed(request);
   }));
 
+test("the socket of a request says where both of its ends are", () =>
+  withOrigin(async (port) => {
+    const request = https.get({ host: "127.0.0.1", port, ca, agent: false });
+    const response = await responseTo(request);
+    for (const each of [request.socket, response.socket] as Socket[]) {
+      equal([each.remoteAddress, each.remotePort, each.remoteFamily, each.localAddress], [
+        "127.0.0.1",
+        port,
+        "IPv4",
+        "127.0.0.1",
+      ]);
+      const { address, port: localPort } = each.address() as AddressInfo;
+      equal([address, localPort], ["127.0.0.1", each.localPort]);
+    }
+    response.resume();
+    await closed(request);
+  }));
+
 test("https.get() takes a URL, and a kept connection serves the second request", () =>
   withOrigin(async (port) => {
     const agent = new Agent({ keepAlive: true, ca });
