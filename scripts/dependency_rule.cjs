@@ -13,6 +13,7 @@ const AGENT_ORDER = [
   "connection",
   "socket_stream",
   "options",
+  "recent_map",
   "endpoint_table",
   "pool_stats",
   "deadline_queue",

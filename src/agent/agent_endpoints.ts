@@ -20,12 +20,13 @@ import {
   plainName,
   secureName,
 } from "./endpoint_table.ts";
+import { RecentMap } from "./recent_map.ts";
 import { authorizationOf, type RequestTarget, unbracketed } from "./options.ts";
 import { readInput, readPlace, type RequestInput } from "./request_input.ts";
 import type { AgentRequestInit } from "./request_plan.ts";
 
-/** Origins whose endpoint is remembered for `agent.request()`; over it all are derived anew. */
-const MAX_ORIGINS = 1_024;
+/** Origins whose endpoint is remembered for `agent.request()`. */
+const MAX_ORIGINS = 32_768;
 
 /** What {@linkcode AgentEndpoints} reads of its agent, when it is needed. */
 export interface EndpointAgent {
@@ -45,7 +46,7 @@ export class AgentEndpoints {
   readonly #table = new EndpointTable();
   #options: WatchedOptions;
   /** Origin to endpoint, for as long as the options stay as they are. */
-  readonly #origins = new Map<string, KnownEndpoint>();
+  readonly #origins = new RecentMap<KnownEndpoint>(MAX_ORIGINS);
   #originsVersion = -1;
 
   /** Of `agent`, with its `options`. */
@@ -102,7 +103,6 @@ export class AgentEndpoints {
       this.#originsVersion = this.#options.version;
     }
     const endpoint = this.#ofUrl(url, isReplacedName);
-    if (this.#origins.size === MAX_ORIGINS) this.#origins.clear();
     this.#origins.set(origin, endpoint);
     return endpoint;
   }

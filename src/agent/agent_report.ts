@@ -38,7 +38,7 @@ export interface PoolStatistics {
 export interface AgentStats extends PoolStatistics {
   /** Responses that nobody read until their time was over. */
   readonly unread: number;
-  /** The same for each name that has been used lately: at most 1,024 that have nothing under way. */
+  /** The same for each name that has been used lately: at most 16,384 that have nothing under way. */
   readonly names: Readonly<Record<string, PoolStatistics>>;
 }
 

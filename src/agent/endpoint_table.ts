@@ -12,6 +12,7 @@
 
 import type { Endpoint } from "./exchange.ts";
 import { familyOf, probeDelay } from "./options.ts";
+import { RecentMap } from "./recent_map.ts";
 import type { ConnectOptions, TlsOption, TlsOptions } from "../runtime/socket.ts";
 
 /** A request's options under its agent's, as Node's `addRequest` and `createConnection` have them. */
@@ -25,8 +26,10 @@ export interface KnownEndpoint extends Endpoint {
   readonly isSecure: boolean;
 }
 
-/** Endpoints that are remembered; over it all are derived anew. Node keeps as many TLS sessions ten times over. */
-const MAX_ENDPOINTS = 1_024;
+/** Hosts and ports whose endpoints are remembered. */
+const MAX_PLACES = 32_768;
+/** Endpoints of one host and port that are remembered: where each request brings a function of its own, none is found again. */
+const MAX_ENDPOINTS = 32;
 
 /** The names in {@linkcode TlsOptions}; the type makes the list complete. */
 const TLS_NAMES: Readonly<Record<TlsOption, true>> = {
@@ -164,9 +167,8 @@ export function connectOptionsOf(options: NodeOptions, isSecure: boolean): Conne
 
 /** Finds the endpoint of a set of options. */
 export class EndpointTable {
-  readonly #endpoints = new Map<string, KnownEndpoint[]>();
+  readonly #endpoints = new RecentMap<KnownEndpoint[]>(MAX_PLACES);
   readonly #ids = new ValueIds();
-  #size = 0;
 
   /**
    * The endpoint of `options`: the same object for the same options.
@@ -187,23 +189,22 @@ export class EndpointTable {
     );
     if (known !== undefined) return known;
     const endpoint = this.#make(options, isSecure, name ?? nameOf(options));
-    if (this.#size === MAX_ENDPOINTS) this.clear();
-    this.#size++;
-    const list = this.#endpoints.get(place);
-    if (list === undefined) this.#endpoints.set(place, [endpoint]);
-    else list.push(endpoint);
+    if (here === undefined) this.#endpoints.set(place, [endpoint]);
+    else if (here.push(endpoint) > MAX_ENDPOINTS) here.shift();
     return endpoint;
   }
 
   /** Forgets all; what is in use stays as it is, and equal options get equal keys again. */
   clear(): void {
     this.#endpoints.clear();
-    this.#size = 0;
   }
 
   #make(options: NodeOptions, isSecure: boolean, name: string): KnownEndpoint {
     const names = isSecure ? [...PLACE_NAMES, ...SECURE_NAMES] : PLACE_NAMES;
-    const parts = [`${isSecure ? "tls" : "tcp"} ${plainName(options)} ${this.#ids.of(name)}`];
+    const plain = plainName(options);
+    const parts = [`${isSecure ? "tls" : "tcp"} ${plain}`];
+    // A name of the user's. Node's own holds nothing that is not in the key.
+    if (name !== (isSecure ? secureName(plain, options) : plain)) parts.push(`name=${this.#ids.of(name)}`);
     for (const option of names) {
       const value = identityOf(options, option);
       if (NAMED.has(option) || value === undefined || value === null) continue;

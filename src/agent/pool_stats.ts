@@ -5,8 +5,10 @@
  * @module
  */
 
+import { RecentMap } from "./recent_map.ts";
+
 /** Names whose counts are kept one by one; those of a name that has been forgotten are summed up under `others`. */
-const MAX_NAMES = 1_024;
+const MAX_NAMES = 16_384;
 
 /** Counts since the agent was made, for one name. */
 export class NameCounts {
@@ -53,21 +55,16 @@ export class NameCounts {
 
 /** Counts by name. */
 export class PoolStats {
-  readonly #names = new Map<string, NameCounts>();
   /** Responses that nobody read until their time was over. */
   unread = 0;
   /** What the names that are not kept any more add up to. */
   readonly others: NameCounts = new NameCounts();
+  readonly #names = new RecentMap<NameCounts>(MAX_NAMES, (counts) => this.others.add(counts));
 
   /** The counts of a name, made if there are none. */
   of(name: string): NameCounts {
     const known = this.#names.get(name);
     if (known !== undefined) return known;
-    if (this.#names.size === MAX_NAMES) {
-      const [oldest, counts] = this.#names.entries().next().value!;
-      this.others.add(counts);
-      this.#names.delete(oldest);
-    }
     const counts = new NameCounts();
     this.#names.set(name, counts);
     return counts;
