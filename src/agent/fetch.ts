@@ -16,7 +16,7 @@ import type { RequestTimeouts } from "./deadlines.ts";
 import { type FetchInit, type FetchRequest, readFetch, type RequestAgent } from "./fetch_request.ts";
 import { fetchFailure, toResponse } from "./fetch_response.ts";
 import type { AgentResponse } from "./request_exchange.ts";
-import { partOf, RequestSeries } from "./request_series.ts";
+import { type PartInit, RequestSeries, SERIES } from "./request_series.ts";
 import { drain } from "./response_drain.ts";
 import { systemClock } from "../clock.ts";
 
@@ -50,10 +50,13 @@ export function createFetch(agent: RequestAgent | (() => RequestAgent)): AgentFe
     if (request.url.protocol !== "http:" && request.url.protocol !== "https:") {
       return await otherScheme(request.url, input, init);
     }
+    const series = new RequestSeries();
     try {
-      return await follow(readAgent(init.agent) ?? agentOf(), request, init);
+      return await follow(readAgent(init.agent) ?? agentOf(), request, init, series);
     } catch (error) {
       throw fetchFailure(error, request.signal);
+    } finally {
+      series.end();
     }
   };
 }
@@ -76,27 +79,27 @@ async function otherScheme(url: URL, input: string | URL | Request, init: FetchI
 }
 
 /** All hops are one request to the agent, whose end waits for the last of them. */
-async function follow(agent: RequestAgent, request: FetchRequest, init: FetchInit): Promise<Response> {
-  const series = new RequestSeries();
-  try {
-    return await followIn(series, agent, request, init);
-  } finally {
-    series.end();
-  }
-}
-
-async function followIn(
-  series: RequestSeries,
+async function follow(
   agent: RequestAgent,
   request: FetchRequest,
   init: FetchInit,
+  series: RequestSeries,
 ): Promise<Response> {
   const { signal } = request;
   const { retry } = init;
   let { timeouts } = init;
   for (let redirects = 0;; redirects++) {
     const { url, method, headers, body } = request;
-    const part = partOf(series, { method, headers, body, signal, timeouts, retry, decode: true });
+    const part: PartInit = {
+      method,
+      headers,
+      body,
+      signal,
+      timeouts,
+      retry,
+      decode: true,
+      [SERIES]: series,
+    };
     const response = await agent.request(url, part);
     const location = isRedirect(response.status)
       ? response.headers.location as string | undefined

@@ -98,7 +98,9 @@ function parseUrl(input: string | URL): URL {
 }
 
 /** Members that are one of a few words; most of them say nothing to a server's fetch, and a slip in one is a slip. */
-const WORDS: Readonly<Record<string, readonly string[]>> = {
+const WORDS: Readonly<
+  Record<"cache" | "credentials" | "duplex" | "mode" | "priority" | "redirect", readonly string[]>
+> = {
   cache: ["default", "no-store", "reload", "no-cache", "force-cache", "only-if-cached"],
   credentials: ["omit", "same-origin", "include"],
   duplex: ["half"],
@@ -106,16 +108,21 @@ const WORDS: Readonly<Record<string, readonly string[]>> = {
   priority: ["high", "low", "auto"],
   redirect: ["follow", "error", "manual"],
 };
-const WORD_NAMES = Object.keys(WORDS);
 
 function checkWords(init: FetchInit): void {
-  for (const name of WORD_NAMES) {
-    const value = (init as Readonly<Record<string, unknown>>)[name];
-    if (value === undefined || WORDS[name]!.includes(`${value as string}`)) continue;
-    throw invalidArgValue(`init.${name}`, `must be one of: "${WORDS[name]!.join('", "')}"`, value);
+  // A loop over the words would cost every request as much as its URL.
+  const { cache, credentials, duplex, mode, priority, redirect } = init;
+  if ((cache ?? credentials ?? duplex ?? mode ?? priority ?? redirect) !== undefined) {
+    const given = { cache, credentials, duplex, mode, priority, redirect };
+    for (const [name, value] of Object.entries(given)) checkWord(name as keyof typeof given, value);
   }
   const { window } = init as { window?: unknown };
   if (window !== undefined && window !== null) throw invalidArgType("init.window", "null", window);
+}
+
+function checkWord(name: keyof typeof WORDS, value: unknown): void {
+  if (value === undefined || WORDS[name].includes(`${value as string}`)) return;
+  throw invalidArgValue(`init.${name}`, `must be one of: "${WORDS[name].join('", "')}"`, value);
 }
 
 // Fetch Standard, "method": those six are normalised, three are forbidden.

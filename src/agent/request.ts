@@ -12,7 +12,7 @@ import type { RequestTarget } from "./options.ts";
 import { type AgentResponse, LeanExchange } from "./request_exchange.ts";
 import { type OutgoingBody, readBody } from "./request_body.ts";
 import { type AgentRequestInit, hasIdempotencyKey, planRequest, type RequestPlan } from "./request_plan.ts";
-import { RequestSeries, seriesOf } from "./request_series.ts";
+import { type PartInit, RequestSeries, SERIES } from "./request_series.ts";
 import { drain } from "./response_drain.ts";
 import { retryAfterMs } from "./retry_after.ts";
 
@@ -36,7 +36,7 @@ export function request(
   try {
     const retryAfter = readRetryAfter(init.retryAfter);
     if (retryAfter !== undefined) return requestLater(dispatcher, target, init, retryAfter);
-    return send(dispatcher, target, init, seriesOf(init)).response;
+    return send(dispatcher, target, init, (init as PartInit)[SERIES]).response;
   } catch (error) {
     return Promise.reject(error);
   }

@@ -65,15 +65,11 @@ export class RequestSeries implements LastingRequest {
   }
 }
 
-/** The init of a part; a member that callers cannot give. */
-const SERIES: unique symbol = Symbol("series");
+/** Where an init says of which series it is; a member that callers cannot give. */
+export const SERIES: unique symbol = Symbol("series");
 
-/** Marks an init as a part's. */
-export function partOf(series: RequestSeries, init: AgentRequestInit): AgentRequestInit {
-  return { ...init, [SERIES]: series } as AgentRequestInit;
-}
-
-/** The series that a request is a part of; undefined: of none. */
-export function seriesOf(init: AgentRequestInit): RequestSeries | undefined {
-  return (init as { readonly [SERIES]?: RequestSeries })[SERIES];
+/** An init of a part. */
+export interface PartInit extends AgentRequestInit {
+  /** The series. */
+  readonly [SERIES]?: RequestSeries | undefined;
 }

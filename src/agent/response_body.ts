@@ -148,7 +148,7 @@ export class BufferedBody implements ResponseBody, BodySink {
       case "step":
         this.#reader = NOBODY;
         this.#hasGiven = true;
-        reader.resolve({ done: false, value: new Uint8Array(chunk) });
+        reader.resolve({ done: false, value: owned(chunk) });
         return true;
       case "all":
       case "none":
@@ -326,8 +326,7 @@ export class BufferedBody implements ResponseBody, BodySink {
     // Most bodies are one piece: the first is never joined.
     if (length >= SHORT_PIECE_BYTES || this.#bufferedBytes === 0) {
       this.#endJoining();
-      // Not chunk.slice(): a Buffer's slice() shares its memory.
-      this.#chunks.push(new Uint8Array(chunk));
+      this.#chunks.push(owned(chunk));
       return;
     }
     if (this.#joiningBytes + length > JOINED_PIECE_BYTES) this.#endJoining();
@@ -412,6 +411,11 @@ export class BufferedBody implements ResponseBody, BodySink {
     this.#isPaused = false;
     this.#source.resumeBody();
   }
+}
+
+/** A copy. slice() takes two thirds of the constructor's time for 64 KiB, but a Buffer's shares its memory. */
+function owned(chunk: Uint8Array): Uint8Array {
+  return chunk.constructor === Uint8Array ? chunk.slice() : new Uint8Array(chunk);
 }
 
 function ignore(): void {}
