@@ -82,6 +82,8 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
   aborted = false;
   /** The response, once its head has come. */
   res: IncomingMessage | null = null;
+  /** The connection is the user's; node:stream tells a client's messages from a server's by this member. */
+  upgradeOrConnect = false;
   /** The response has been consumed. */
   _ended = false;
   /** What the response's stream is made with. */

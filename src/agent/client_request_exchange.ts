@@ -38,6 +38,7 @@ export interface ExchangeOwner extends EventEmitter {
   readonly aborted: boolean;
   readonly finished: boolean;
   shouldKeepAlive: boolean;
+  upgradeOrConnect: boolean;
   res: IncomingMessage | null;
   readonly joinDuplicateHeaders: boolean | undefined;
   readonly insecureHTTPParser: boolean | undefined;
@@ -398,6 +399,7 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
       stream.destroy();
       return request._onClose();
     }
+    request.upgradeOrConnect = true;
     request._onHandOver();
     this.#unshow();
     stream.emit("agentRemove");

@@ -240,12 +240,14 @@ export class ConnectionPool
     this.drain();
   }
 
-  /** The slots of a name as Node's `agent.sockets` has them: a connection that was in use is there until it has closed. */
+  /** The slots of a name as Node's `agent.sockets` has them: what closes under a request is there until that is told 'close'. */
   taken(name: string): PoolSlot[] {
-    const closing = Array.from(this.connections)
-      .filter(({ slot, isParked }) => slot.name === name && slot.state === "closing" && !isParked)
-      .map(({ slot }) => slot);
-    return [...this.core.open(name) ?? [], ...closing];
+    const slots = this.core.open(name) ?? [];
+    for (const { slot, isParked } of this.connections) {
+      if (slot.name !== name || slot.state !== "closing" || isParked) continue;
+      if ((slot.waiter?.request as { closed?: boolean } | undefined)?.closed === false) slots.push(slot);
+    }
+    return slots;
   }
 
   /** Carries out what the core has decided. */

@@ -3,7 +3,7 @@ import http, { type ClientRequest, type IncomingMessage } from "@holdfast/agent/
 import { Buffer } from "node:buffer";
 import * as builtin from "node:http";
 import { createServer, type Socket, Socket as NetSocket } from "node:net";
-import { Writable } from "node:stream";
+import { pipeline, Writable } from "node:stream";
 import { equal, instance, is, match, throws } from "uvu/assert";
 import { setMaxHeaderSize } from "../../src/agent/client_request_options.ts";
 import { suite } from "../harness/suite.ts";
@@ -39,7 +39,7 @@ function errorOf(request: ClientRequest): Promise<Error & Record<string, unknown
 
 // The agent's views and options.
 
-test("a connection that was in use is in agent.sockets until it has closed", async () => {
+test("a connection that closes is in agent.sockets until its request is told 'close'", async () => {
   const ends: WireAnswer = (socket) => socket.end(ok("ok", "Connection: close"));
   await withAgent({ keepAlive: true }, ends, async (ask, agent, { port }) => {
     const req = ask().end();
@@ -48,8 +48,10 @@ test("a connection that was in use is in agent.sockets until it has closed", asy
       res.on("end", () => open = agent.sockets[`127.0.0.1:${port}:`]?.length);
       res.resume();
     });
+    let atClose: unknown;
+    req.on("close", () => atClose = agent.sockets[`127.0.0.1:${port}:`]);
     await closed(req);
-    is(open, 1);
+    equal([open, atClose], [1, undefined]);
   });
   const stalls: WireAnswer = (socket) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart");
   await withAgent({ keepAlive: true }, stalls, async (ask, agent, { port }) => {
@@ -282,6 +284,25 @@ test("the error of res.destroy() is the request's error too", async () => {
       await closed(req);
       const told = ["res aborted", "error undefined mine", "res error undefined mine", "res close", "close"];
       equal(log.slice(log.indexOf("response") + 1), told);
+    },
+  );
+});
+
+test("a pipeline() that fails ends the request, and is no error of it", async () => {
+  await withAgent(
+    {},
+    (socket) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"),
+    async (ask) => {
+      const req = ask().end();
+      const log = logOf(req, false);
+      const res = await responseTo(req);
+      is((req as { upgradeOrConnect?: boolean }).upgradeOrConnect, false);
+      const sink = new Writable({ write: (_chunk, _encoding, done) => done(new Error("mine")) });
+      const error = await new Promise<Error | null | undefined>((resolve) => pipeline(res, sink, resolve));
+      is(error?.message, "mine");
+      await closed(req);
+      is(req.aborted, true);
+      equal(log.filter((line) => line.startsWith("error")), []);
     },
   );
 });
