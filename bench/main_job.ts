@@ -71,7 +71,7 @@ async function run(job: Job): Promise<JobResult> {
       const index = started++;
       const begin = performance.now();
       const response = await agent.request(job.url, { headers });
-      await response.body.dump();
+      await response.body.forEach(() => {});
       const end = performance.now();
       latencies[index] = end - begin;
       if (response.reusedSocket) reused++;

@@ -16,6 +16,10 @@ import { AbortError, bodyUsed } from "./core/errors.ts";
 const HIGH_WATER_MARK = 65_536;
 /** Memory for a body of up to this size is made before it comes; for a larger one when half of it is here. */
 const MAX_ROOM_BYTES = 1_048_576;
+/** What dump() reads at most. */
+const MAX_DUMPED_BYTES = 131_072;
+/** What ends its reading. */
+const ENOUGH = new Error("The body is longer than what is worth reading");
 /** A shorter piece is joined to those before it: a server may send a byte a chunk, and each would cost some 200 more. */
 const SHORT_PIECE_BYTES = 1_024;
 /** The room in which short pieces are joined. */
@@ -70,7 +74,10 @@ export interface ResponseBody extends AsyncIterable<Uint8Array> {
   text(): Promise<string>;
   /** The whole body as JSON; rejects with a SyntaxError where it is none. */
   json(): Promise<unknown>;
-  /** Reads the body to its end and drops it, so that the connection can be used again. */
+  /**
+   * Drops the body. What is left of it is read, so that the connection can be used again; where that is more than 128 KiB,
+   * another connection costs less, and this one is closed. A server that sends without end keeps nobody.
+   */
   dump(): Promise<void>;
 }
 
@@ -225,10 +232,22 @@ export class BufferedBody implements ResponseBody, BodySink {
 
   /** {@linkcode ResponseBody}. */
   dump(): Promise<void> {
-    if (this.#isUsed || this.#state !== "complete") return this.forEach(ignore);
+    if (this.#isUsed || this.#state !== "complete") return this.#dumpRest();
     this.#isUsed = true;
     this.#forget();
     return Promise.resolve();
+  }
+
+  async #dumpRest(): Promise<void> {
+    let bytes = 0;
+    try {
+      await this.forEach(({ length }) => {
+        bytes += length;
+        if (bytes > MAX_DUMPED_BYTES) throw ENOUGH;
+      });
+    } catch (error) {
+      if (error !== ENOUGH) throw error;
+    }
   }
 
   #collect<T>(make: (all: Uint8Array) => T): Promise<T> {
@@ -417,8 +436,6 @@ export class BufferedBody implements ResponseBody, BodySink {
 function owned(chunk: Uint8Array): Uint8Array {
   return chunk.constructor === Uint8Array ? chunk.slice() : new Uint8Array(chunk);
 }
-
-function ignore(): void {}
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as { then?: unknown } | null | undefined)?.then === "function";

@@ -1,7 +1,7 @@
 /** Bodies as a hostile server would send them: what they cost, and whom they hold up. */
 import * as assert from "uvu/assert";
 import { suite } from "../harness/suite.ts";
-import { fixture } from "./memory_origin.ts";
+import { fixture, outcome } from "./memory_origin.ts";
 
 const test = suite("hostile bodies");
 
@@ -55,6 +55,33 @@ test("short and long pieces come in their order, whenever they are asked for", a
     }
     assert.is(text, parts.join(""));
   }
+});
+
+for (const [bytes, connections] of [[100_000, 1], [131_072, 1], [131_073, 2], [10_000_000, 2]] as const) {
+  test(`dump() of ${bytes} bytes, and another request: connections: ${connections}`, async () => {
+    const at = fixture();
+    const listener = at.serve("a", (peer, head) => {
+      const length = head.startsWith("GET /body") ? bytes : 0;
+      peer.send(`HTTP/1.1 200 OK\r\nContent-Length: ${length}\r\n\r\n${"x".repeat(length)}`);
+    });
+    const { body } = await at.agent.request("http://a/body");
+    await at.clock.until(body.dump());
+    await at.clock.until((await at.clock.until(at.agent.request("http://a/"))).body.dump());
+    assert.is(listener.accepted, connections);
+    assert.is(body.bodyUsed, true);
+  });
+}
+
+test("dump() does not wait for the end of a body that has none", async () => {
+  const at = fixture();
+  const chunk = `8000\r\n${"x".repeat(0x8000)}\r\n`;
+  at.serve(
+    "a",
+    (peer) => void peer.send(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunk.repeat(5)}`),
+  );
+  const { body } = await at.agent.request("http://a/");
+  assert.is(await outcome(at.clock, body.dump()), undefined);
+  assert.is(at.agent.stats().active, 0);
 });
 
 test.run();
