@@ -39,6 +39,8 @@ export function memoryHarness(clock: ManualClock, options: MemoryNetworkOptions 
     clientCertificate: { cert: "a certificate", key: "its key" },
     ports: true,
     resets: true,
+    // Many megabytes in small pieces keep a busy machine at work for longer than any socket needs.
+    deadlineMs: 25_000,
     listen: (kind, accept, cut) => {
       const address = { host: "a.example", port: ++lastPort };
       const tls = tlsOf[kind];
