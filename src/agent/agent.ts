@@ -209,11 +209,13 @@ export class AgentBase extends EventEmitter {
   ): void {
     const dialled = dialOptions(this, this.getName(options), options, req);
     let isAnswered = false;
+    let first: Duplex | null | undefined;
     const answer: DialAnswer = (error, stream) => {
       if (!isAnswered) {
         isAnswered = true;
+        first = stream;
         callback(error, stream);
-      } else if (stream !== undefined && stream !== null) {
+      } else if (stream !== undefined && stream !== null && stream !== first) {
         this.#discardUnknown(stream);
       }
     };

@@ -228,6 +228,8 @@ export class PooledConnection implements ConnectionOwner {
     if (this.#dialler!.usesStream) this.#lendNew(stream!, this.#dialler!);
     else {
       this.#attach(fromDuplex(stream!, this.connection));
+      // Its close is told by the connection, which knows why.
+      this.#listen(false);
       // A stream of ours that is open already gives its socket back, which does not say so again.
       if (!this.connection.socket.connecting) queueMicrotask(() => this.connection.onOpen());
     }
@@ -321,6 +323,7 @@ export class PooledConnection implements ConnectionOwner {
     this.#setStream(stream);
     this.connection.lend();
     this.#borrower = waiter;
+    this.#stopListening();
     this.#listen();
     return this.#stream;
   }
@@ -609,11 +612,11 @@ export class PooledConnection implements ConnectionOwner {
   // Node's agent understands these four on every stream of its own. They are made for a stream that somebody sees: an idle
   // connection of our own requests has none.
 
-  #listen(): void {
+  #listen(hearsClose: boolean = true): void {
     if (this.#listeners !== undefined) return;
     this.#listeners = {
       free: (): void => this.#pool.hooks.onFree(this.#stream!, this.endpoint),
-      close: (): void => this.#closed(undefined),
+      ...hearsClose ? { close: (): void => this.#closed(undefined) } : undefined,
       timeout: (): void => this.#onStreamTimeout(),
       agentRemove: (): void => this.#onAgentRemove(),
       // The request has listeners of its own; between two requests, and before the first is told, there are none.

@@ -47,7 +47,11 @@ test("'agentRemove' before the connection is refused: 'error', 'close'", async (
   const request = withdrawn({ port: await deadPort(), agent });
   const log = logOf(request);
   await closed(request);
-  equal(log.map((line) => line.split(" ").slice(0, 2).join(" ")), ["socket", "error ECONNREFUSED", "close"]);
+  equal(log.filter((line) => line !== "prefinish").map((line) => line.split(" ").slice(0, 2).join(" ")), [
+    "socket",
+    "error ECONNREFUSED",
+    "close",
+  ]);
 });
 
 test("'agentRemove', and destroy() before the connection is open: 'error', 'close'", () =>
@@ -58,6 +62,46 @@ test("'agentRemove', and destroy() before the connection is open: 'error', 'clos
     const log = logOf(request);
     await closed(request);
     equal(log, ["socket", "error ECONNRESET socket hang up", "close"]);
+  }));
+
+/** As Node's document has its users do. */
+class Own extends http.Agent {
+  override createConnection(
+    ...args: Parameters<http.Agent["createConnection"]>
+  ): ReturnType<http.Agent["createConnection"]> {
+    return super.createConnection(...args);
+  }
+}
+
+test("an agent with a createConnection of its own emits 'free' for each request's socket", () =>
+  withOrigin((socket) => socket.write(ok()), async ({ port, ...origin }) => {
+    const agent = new Own({ keepAlive: true });
+    const freed: unknown[] = [];
+    agent.on("free", (socket, { host }) => freed.push(socket instanceof net.Socket, host));
+    for (let i = 0; i < 2; i++) {
+      const request = http.get({ host: "127.0.0.1", port, agent });
+      is(await textOf(await responseTo(request)), "ok");
+      await closed(request);
+    }
+    equal(freed, [true, "127.0.0.1", true, "127.0.0.1"]);
+    equal([origin.heads.length, agent.totalSocketCount], [2, 1]);
+    agent.destroy();
+  }));
+
+test("and understands 'agentRemove' on it, before and after it is open", () =>
+  withOrigin((socket) => socket.write(ok()), async ({ port }) => {
+    const agent = new Own({ keepAlive: true });
+    for (const event of ["lookup", "connect"]) {
+      const request = http.get({ host: "127.0.0.1", port, agent });
+      const socket = await new Promise<net.Socket>((resolve) => request.once("socket", resolve));
+      if (event === "connect") socket.once("connect", () => socket.emit("agentRemove"));
+      else socket.emit("agentRemove");
+      is(await textOf(await responseTo(request)), "ok");
+      await closed(request);
+      equal([agent.totalSocketCount, Object.keys(agent.freeSockets)], [0, []]);
+      socket.destroy();
+    }
+    agent.destroy();
   }));
 
 test("a server that begins to listen behind the request, in the same turn, is reached", async () => {
