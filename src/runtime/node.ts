@@ -309,8 +309,9 @@ function secureThroughGate(
   return gate.raw;
 }
 
-// One buffer for all sockets: the system reads into it, and `onData` has returned before anything else can read.
-const sharedReadBuffer = new Uint8Array(64 * 1024);
+// One buffer for all sockets: the system reads into it, and `onData` has returned before anything else can read. Larger than
+// what a server writes at once, a body of 64 KiB with its head say: a read that fills it is followed by another for the rest.
+const sharedReadBuffer = new Uint8Array(128 * 1024);
 
 function netOptions(options: ConnectOptions, socket: NodeSocket, stages: Stages): net.NetConnectOpts {
   const common = {
