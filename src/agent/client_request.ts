@@ -33,7 +33,7 @@ import {
   servesBothSchemes,
 } from "./client_request_options.ts";
 import { readTimeout, RequestTimeout, type StreamLike } from "./client_request_timeout.ts";
-import { AbortError } from "./core/errors.ts";
+import { AbortError, invalidArgType } from "./core/errors.ts";
 import { anticipatesBody } from "./core/framing.ts";
 import { headerEntries } from "./core/request_serializer.ts";
 import { retryVerdict } from "./core/retry.ts";
@@ -322,6 +322,9 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
   }
 
   #listen(signal: AbortSignal): void {
+    if (typeof signal !== "object" || !("aborted" in signal)) {
+      throw invalidArgType("signal", "an instance of AbortSignal", signal);
+    }
     this.#signal = signal;
     if (signal.aborted) this.#onSignal();
     else signal.addEventListener("abort", this.#onSignal);

@@ -112,7 +112,7 @@ export interface RequestArguments {
   readonly callback: ((...args: never[]) => void) | undefined;
 }
 
-/** Reads `(url[, options][, callback])` and `(options[, callback])`. ERR_INVALID_URL. */
+/** Reads `(url[, options][, callback])` and `(options[, callback])`. ERR_INVALID_URL, ERR_INVALID_ARG_TYPE. */
 export function readArguments(input: unknown, second: unknown, third: unknown): RequestArguments {
   const isUrl = typeof input === "string" || isUrlLike(input);
   const fromUrl = isUrl
@@ -122,7 +122,8 @@ export function readArguments(input: unknown, second: unknown, third: unknown): 
   if (typeof rest[0] === "function") {
     return { options: { ...fromUrl }, callback: rest[0] as RequestArguments["callback"] };
   }
-  const callback = typeof rest[1] === "function" ? rest[1] as RequestArguments["callback"] : undefined;
+  if (rest[1] && typeof rest[1] !== "function") throw invalidArgType("listener", "of type function", rest[1]);
+  const callback = (rest[1] || undefined) as RequestArguments["callback"];
   return { options: { ...fromUrl, ...inherited(rest[0]) }, callback };
 }
 

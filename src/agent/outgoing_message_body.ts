@@ -15,6 +15,7 @@ import {
   lengthMismatch,
   nullChunk,
   streamDestroyed,
+  unknownEncoding,
   writeAfterEnd,
 } from "./outgoing_message_errors.ts";
 import type { OutgoingOutput, OutputOwner, WriteCallback } from "./outgoing_message_output.ts";
@@ -95,6 +96,10 @@ export class OutgoingBody {
     if (refused !== undefined) {
       this.#refuse(refused, callback);
       return false;
+    }
+    // Later, when the piece becomes bytes, nobody could be told.
+    if (encoding !== undefined && typeof chunk === "string" && !Buffer.isEncoding(encoding)) {
+      throw unknownEncoding(encoding);
     }
     const length = typeof chunk === "string" ? Buffer.byteLength(chunk, encoding) : chunk.length;
     this.#checkLength(length, isLast);

@@ -48,6 +48,11 @@ export function nullChunk(): ArgumentTypeError {
   return new ArgumentTypeError("ERR_STREAM_NULL_VALUES", "May not write null values to stream");
 }
 
+/** ERR_UNKNOWN_ENCODING. */
+export function unknownEncoding(encoding: string): ArgumentTypeError {
+  return new ArgumentTypeError("ERR_UNKNOWN_ENCODING", `Unknown encoding: ${encoding}`);
+}
+
 /** ERR_STREAM_CANNOT_PIPE: an outgoing message is written to, never read. */
 export function cannotPipe(): CodedError {
   return coded("ERR_STREAM_CANNOT_PIPE", "Cannot pipe, not readable");

@@ -1,7 +1,7 @@
 /** What Node's document shows of its client (http, https), used as it is shown there. */
 import http, { type ClientRequest, type RequestOptions } from "@holdfast/agent/http";
 import * as net from "node:net";
-import { equal, is } from "uvu/assert";
+import { equal, is, throws } from "uvu/assert";
 import { suite } from "../harness/suite.ts";
 import { closed, logOf, responseTo, textOf } from "../node_door/http_log.ts";
 import { ok, type WireAnswer, type WireOrigin, wireOrigin } from "../node_door/http_origin.ts";
@@ -148,6 +148,28 @@ test("a connect that fails is a system error as Node's: its name, its members, n
     port,
   });
 });
+
+test("a bad argument is thrown at once, and nothing is sent", () =>
+  withOrigin((socket) => socket.end(ok()), async ({ port, heads }) => {
+    const agent = new http.Agent();
+    const options = { host: "127.0.0.1", port, agent };
+    const request = http.request({ ...options, method: "POST" });
+    request.on("error", () => {});
+    const calls: [string, () => unknown][] = [
+      ["ERR_UNKNOWN_ENCODING", () => request.write("a", "nonsense" as never)],
+      ["ERR_UNKNOWN_ENCODING", () => request.end("a", "nonsense" as never)],
+      ["ERR_INVALID_ARG_TYPE", () => http.request({ ...options, signal: {} as never })],
+      ["ERR_INVALID_ARG_TYPE", () => http.request(options, "callback" as never)],
+      ["ERR_INVALID_ARG_TYPE", () => http.get(`http://127.0.0.1:${port}/`, { agent }, 5 as never)],
+    ];
+    for (const [code, call] of calls) {
+      throws(call, (error: Error) => (error as { code?: string }).code === code);
+    }
+    request.destroy();
+    await closed(request);
+    equal([agent.totalSocketCount, heads], [0, []]);
+    agent.destroy();
+  }));
 
 test("a server's messages are instances of the classes here, as are a client's", async () => {
   const seen: boolean[] = [];
