@@ -13,7 +13,7 @@
  */
 
 import { systemClock } from "../clock.ts";
-import { giveBack, LARGE_BYTES, SMALL_BYTES, takeLarge, takeSmall } from "./deno_buffers.ts";
+import { giveBack, JOINED_BYTES, SMALL_BYTES, takeLarge, takeSmall } from "./deno_buffers.ts";
 import type { DenoConnLike, DenoLike, DenoTcpConnLike } from "./deno_like.ts";
 import {
   denoError,
@@ -303,13 +303,13 @@ export class DenoSocket implements Socket {
   #takeChunk(): Uint8Array {
     const queue = this.#queue;
     const first = queue[0]!;
-    if (queue.length === 1 || first.length + queue[1]!.length > LARGE_BYTES) return queue.shift()!;
+    if (queue.length === 1 || first.length + queue[1]!.length > JOINED_BYTES) return queue.shift()!;
     const joined = this.#joined = takeLarge();
     let length = 0;
     let count = 0;
     for (; count < queue.length; count++) {
       const chunk = queue[count]!;
-      if (length + chunk.length > LARGE_BYTES) break;
+      if (length + chunk.length > JOINED_BYTES) break;
       joined.set(chunk, length);
       length += chunk.length;
     }

@@ -1,6 +1,7 @@
 import * as assert from "uvu/assert";
 import { createDenoConnect } from "../../src/runtime/deno.ts";
 import type { DenoLike } from "../../src/runtime/deno.ts";
+import { JOINED_BYTES, LARGE_BYTES } from "../../src/runtime/deno_buffers.ts";
 import type { DenoConnLike, DenoTcpConnLike, DenoTlsConnLike } from "../../src/runtime/deno_like.ts";
 import { denoError } from "../../src/runtime/errors.ts";
 import type { ConnectOptions, Socket } from "../../src/runtime/socket.ts";
@@ -301,7 +302,7 @@ test("the buffer that chunks are joined in is used again once it is written, and
 
 test("a large chunk is not copied to be joined", async () => {
   const { conn, socket, seen } = await opened();
-  const large = new Uint8Array(65536);
+  const large = new Uint8Array(JOINED_BYTES);
   socket.write(bytes("x"), true);
   socket.write(large);
   assert.is(conn.writes[0]!.bytes.length, 1);
@@ -432,10 +433,10 @@ test("an idle socket reads into little, a busy one into much, and a parked one i
   seen.dataHook = () => socket.unref!();
   await conn.give(new Uint8Array(60_000));
   assert.equal(log.filter((line) => line.startsWith("read")), [
-    "read 65536",
-    "read 65536",
+    `read ${LARGE_BYTES}`,
+    `read ${LARGE_BYTES}`,
     "read 1024",
-    "read 65536",
+    `read ${LARGE_BYTES}`,
     "read 1024",
   ]);
   socket.destroy();
@@ -448,7 +449,7 @@ test("a large buffer is nobody else's while a read is pending in it, and is used
   await first.conn.give(new Uint8Array(1024));
   await second.conn.give(new Uint8Array(1024));
   const buffer = first.conn.reads[0]!.bytes;
-  assert.is(buffer.length, 65536);
+  assert.is(buffer.length, LARGE_BYTES);
   assert.is.not(second.conn.reads[0]!.bytes.buffer, buffer.buffer);
   // The read of a closed connection may still write into it, until it has settled.
   const pending = first.conn.reads.shift()!;
