@@ -1,25 +1,29 @@
 /**
- * What an idle pooled connection costs in memory: resident set for each of many connections parked in one agent.
+ * What an idle pooled connection costs in memory: resident set for each of many connections parked in one agent, beside our
+ * adapter's sockets without an agent, and what the runtime itself takes for a socket that is read.
  *
  * ```sh
- * deno run -A bench/pool_memory.ts 10000     # two descriptors for each, in two processes
+ * node --expose-gc npm/esm/bench/pool_memory.js 10000 [agent|adapter|bare]     # or deno run -A bench/pool_memory.ts, or bun
  * ```
+ *
+ * Two descriptors for each, in two processes; from the root of the project.
  *
  * @module
  */
 // deno-lint-ignore-file no-console -- this is a command: its output is the console
 import { spawn } from "node:child_process";
+import * as net from "node:net";
 import process from "node:process";
-import { Agent } from "../mod.ts";
+import { Agent, createConnect } from "../mod.ts";
 
 const count = Number(process.argv[2] ?? 10_000);
+const mode = process.argv[3] ?? "agent";
 
-const child = spawn("node", [new URL("idle_origin.mjs", import.meta.url).pathname], {
-  stdio: ["pipe", "pipe", "inherit"],
-});
+const child = spawn("node", ["bench/idle_origin.mjs"], { stdio: ["pipe", "pipe", "inherit"] });
 const port = await new Promise<number>((resolve) =>
   child.stdout.once("data", (line) => resolve(Number(line)))
 );
+const hostname = "127.0.0.1";
 
 async function settle(): Promise<void> {
   for (let round = 0; round < 5; round++) {
@@ -29,22 +33,80 @@ async function settle(): Promise<void> {
 }
 
 const agent = new Agent({ keepAlive: true, maxFreeSockets: Infinity });
+const connect = createConnect();
+/** What would else be collected. */
+const kept: unknown[] = [];
+
+const head = (total: number): Uint8Array =>
+  new TextEncoder().encode(`GET /hold/${total} HTTP/1.1\r\nHost: ${hostname}\r\n\r\n`);
+
+interface RuntimeSockets {
+  readonly Deno?: {
+    connect(target: object): Promise<
+      { read(into: Uint8Array): Promise<unknown>; write(bytes: Uint8Array): Promise<unknown> }
+    >;
+  };
+  readonly Bun?: { connect(options: object): Promise<{ write(bytes: Uint8Array): unknown }> };
+}
+
+const shared = new Uint8Array(65_536);
+const ignore = (): void => {};
+
+/** Opens a connection that has been answered once, and is read. */
+const WAYS: Readonly<Record<string, (total: number) => Promise<unknown>>> = {
+  async agent(total): Promise<void> {
+    const { body } = await agent.request(`http://${hostname}:${port}/hold/${total}`);
+    await body.bytes();
+  },
+  adapter: (total) =>
+    new Promise((resolve) => {
+      const socket = connect({ host: hostname, port }, {
+        onOpen: () => socket.write(head(total)),
+        onData: () => resolve(socket),
+        onEnd: ignore,
+        onDrain: ignore,
+        onClose: ignore,
+      });
+    }),
+  async bare(total): Promise<unknown> {
+    const { Deno, Bun } = globalThis as RuntimeSockets;
+    if (Deno !== undefined) {
+      const conn = await Deno.connect({ hostname, port });
+      await conn.write(head(total));
+      const buffer = new Uint8Array(1024);
+      await conn.read(buffer);
+      return [conn, conn.read(buffer)];
+    }
+    return await new Promise((resolve) => {
+      if (Bun !== undefined) {
+        const open = (socket: { write(bytes: Uint8Array): unknown }): unknown => socket.write(head(total));
+        return void Bun.connect({ hostname, port, socket: { open, data: resolve, close: ignore } });
+      }
+      const onread = {
+        buffer: shared,
+        callback: (): boolean => {
+          resolve(socket);
+          return true;
+        },
+      };
+      const socket = net.connect({ host: hostname, port, onread }, () => void socket.write(head(total)));
+    });
+  },
+};
 
 /** As many requests at once as connections are wanted: the origin holds them until all are there. */
 async function openAll(total: number): Promise<void> {
-  await Promise.all(Array.from({ length: total }, async () => {
-    const { body } = await agent.request(`http://127.0.0.1:${port}/hold/${total}`);
-    await body.bytes();
-  }));
+  const one = WAYS[mode]!;
+  kept.push(await Promise.all(Array.from({ length: total }, () => one(total))));
 }
 
 await openAll(100);
 await settle();
-const before = process.memoryUsage().rss;
+const before = process.memoryUsage();
 await openAll(count);
 await settle();
-const after = process.memoryUsage().rss;
-const free = agent.stats().free;
-console.log(`${free} idle connections: ${((after - before) / (free - 100) / 1024).toFixed(1)} KB RSS each`);
+const after = process.memoryUsage();
+const each = (part: "rss" | "heapUsed"): string => ((after[part] - before[part]) / count / 1024).toFixed(1);
+console.log(`${mode}: ${count} idle connections, ${each("rss")} KB RSS each, ${each("heapUsed")} KB of heap`);
 child.stdin.end();
 process.exit();

@@ -70,8 +70,8 @@ export class AgentEndpoints {
     const isSecure = this.#agent.protocol === "https:" || options["protocol"] === "https:";
     const isReplacedName = isReplaced(this.#agent.getName);
     const nameOf = (of: NodeOptions): string => this.#nameOf(of);
-    const { name, key, connect } = this.#table.find(options, isSecure, nameOf, isReplacedName);
-    return { name, key, connect, options, isSecure };
+    const { name, key, connect, parsers } = this.#table.find(options, isSecure, nameOf, isReplacedName);
+    return { name, key, connect, options, isSecure, parsers };
   }
 
   /** The target of `agent.request()`. Throws ERR_INVALID_URL, ERR_INVALID_PROTOCOL and what `init` has wrong. */

@@ -13,12 +13,8 @@ import { ConnectionClosedError, ProtocolError } from "./core/errors.ts";
 import type { BodyFraming } from "./core/framing.ts";
 import type { HeaderBlock } from "./core/headers.ts";
 import { type CloseReason, type KeepAliveVerdict, keepAliveVerdict } from "./core/keep_alive.ts";
-import {
-  type ParserLimits,
-  type ResponseHead,
-  ResponseParser,
-  type ResponseSink,
-} from "./core/response_parser.ts";
+import { type ResponseHead, ResponseParser, type ResponseSink } from "./core/response_parser.ts";
+import { SpareParsers } from "./core/spare_parsers.ts";
 import type { Exchange, ExchangeControl } from "./exchange.ts";
 import type { Socket, SocketHandler } from "../runtime/socket.ts";
 
@@ -56,10 +52,10 @@ export class Connection implements SocketHandler, ResponseSink {
   exchanges = 0;
   readonly #owner: ConnectionOwner;
   readonly #keepAliveBufferMs: number;
-  readonly #limits: Partial<ParserLimits> | undefined;
-  #parser: ResponseParser;
+  readonly #parsers: SpareParsers;
+  /** From the first byte of a response to its last. */
+  #parser: ResponseParser | undefined;
   #hasOwnLimits = false;
-  #isArmed = false;
   #exchange: Exchange | undefined;
   #read: ReadState = "connecting";
   #write: WriteState = "idle";
@@ -77,12 +73,11 @@ export class Connection implements SocketHandler, ResponseSink {
   #hasPeerEnded = false;
   #isEndAuthenticated = true;
 
-  /** A connection without a socket yet; `limits` are the parser's, the buffer is taken off the server's idle hint. */
-  constructor(owner: ConnectionOwner, keepAliveBufferMs: number, limits?: Partial<ParserLimits>) {
+  /** A connection without a socket yet; the buffer is taken off the server's idle hint. */
+  constructor(owner: ConnectionOwner, keepAliveBufferMs: number, parsers: SpareParsers = new SpareParsers()) {
     this.#owner = owner;
     this.#keepAliveBufferMs = keepAliveBufferMs;
-    this.#limits = limits;
-    this.#parser = new ResponseParser(limits);
+    this.#parsers = parsers;
   }
 
   /** Gives the connection its socket, whose handler it is. */
@@ -113,7 +108,6 @@ export class Connection implements SocketHandler, ResponseSink {
     this.#exchange = exchange;
     this.#read = "head";
     this.#write = exchange.hasMore ? "body" : "done";
-    this.#isArmed = false;
     exchange.onStart(new Control(this, exchange), isReused);
     // onStart may have aborted it.
     if (this.#exchange !== exchange) return;
@@ -126,14 +120,19 @@ export class Connection implements SocketHandler, ResponseSink {
    * Exchanges with limits of their own are few: they get a parser of their own. At the first byte, because a ClientRequest's
    * limits may be set for as long as it has not sent its head.
    */
-  #arm(exchange: Exchange): void {
-    this.#isArmed = true;
+  #arm(exchange: Exchange): ResponseParser {
     const { limits, method, anyStatusConnects } = exchange;
-    if (limits !== undefined || this.#hasOwnLimits) {
-      this.#parser = new ResponseParser({ ...this.#limits, ...limits });
-    }
+    const parser = limits === undefined ? this.#parsers.take() : new ResponseParser(limits);
     this.#hasOwnLimits = limits !== undefined;
-    this.#parser.start(method, anyStatusConnects === true ? { anyStatusConnects } : undefined);
+    parser.start(method, anyStatusConnects === true ? { anyStatusConnects } : undefined);
+    this.#parser = parser;
+    return parser;
+  }
+
+  #disarm(): void {
+    const parser = this.#parser;
+    this.#parser = undefined;
+    if (parser !== undefined && !this.#hasOwnLimits) this.#parsers.giveBack(parser);
   }
 
   /** True while `exchange` is under way here. */
@@ -148,7 +147,9 @@ export class Connection implements SocketHandler, ResponseSink {
 
   /** Closes at once; the exchange under way fails with `error`, inside this call. The owner has been told before. */
   abort(error: Error, reason: SpentReason = "aborted"): void {
-    this.#parser.reset();
+    // It may be in the midst of a call of ours: it stops, and is nobody's any more.
+    this.#parser?.reset();
+    this.#parser = undefined;
     this.#close(reason);
     this.#fail(error);
   }
@@ -289,9 +290,9 @@ export class Connection implements SocketHandler, ResponseSink {
     const exchange = this.#exchange;
     if (exchange === undefined) return this.#discard();
     let consumed: number;
-    if (!this.#isArmed) this.#arm(exchange);
+    const parser = this.#parser ?? this.#arm(exchange);
     try {
-      consumed = this.#parser.parse(chunk, this);
+      consumed = parser.parse(chunk, this);
     } catch (error) {
       return this.abort(error as Error, "protocol-error");
     }
@@ -319,14 +320,14 @@ export class Connection implements SocketHandler, ResponseSink {
   #finish(isAuthenticated: boolean): void {
     const exchange = this.#exchange;
     if (exchange === undefined) return this.#read === "idle" ? this.#close("peer-closed") : this.destroy();
-    if (!this.#isArmed) this.#arm(exchange);
+    const parser = this.#parser ?? this.#arm(exchange);
     if (!isAuthenticated && this.#framing?.kind === "close" && exchange.allowTruncatedTls !== true) {
       return this.abort(
         new ConnectionClosedError("TLS ended without close_notify, so the body may be cut short"),
       );
     }
     try {
-      this.#parser.finish(this);
+      parser.finish(this);
     } catch (error) {
       return this.abort(new ConnectionClosedError(closedMessage(this.#head), { cause: error }));
     }
@@ -355,6 +356,7 @@ export class Connection implements SocketHandler, ResponseSink {
       this.#end =
         undefined;
     this.#write = "idle";
+    this.#disarm();
     if (this.#isPaused) this.#unpause();
     if (this.#isDetached) {
       this.end();

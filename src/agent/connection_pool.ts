@@ -97,6 +97,8 @@ export class ConnectionPool
   isDestroying = false;
   /** Every connection that has a slot. */
   readonly connections: Set<PooledConnection> = new Set();
+  /** Slots whose connection was in use when it was closed. */
+  readonly #closing: Set<PoolSlot> = new Set();
   /** Requests that may yet be dispatched again. */
   readonly #requests: Set<LastingRequest> = new Set();
   readonly #connect: Connect;
@@ -243,8 +245,8 @@ export class ConnectionPool
   /** The slots of a name as Node's `agent.sockets` has them: what closes under a request is there until that is told 'close'. */
   taken(name: string): PoolSlot[] {
     const slots = this.core.open(name) ?? [];
-    for (const { slot, isParked } of this.connections) {
-      if (slot.name !== name || slot.state !== "closing" || isParked) continue;
+    for (const slot of this.#closing) {
+      if (slot.name !== name) continue;
       if ((slot.waiter?.request as { closed?: boolean } | undefined)?.closed === false) slots.push(slot);
     }
     return slots;
@@ -301,6 +303,7 @@ export class ConnectionPool
 
   /** {@linkcode PoolSink}: closes. */
   close(slot: PoolSlot, reason: string): void {
+    if (slot.connection?.isParked === false) this.#closing.add(slot);
     // Somebody waits for the slot of a connection closed to make room: the timer is then what settles a promise.
     slot.connection?.end(reason === "room" || reason === "turn" || this.isClosed);
   }
@@ -315,13 +318,18 @@ export class ConnectionPool
 
   /** A connection is gone: its slot comes back. */
   forget(pooled: PooledConnection): void {
-    this.connections.delete(pooled);
+    this.#leave(pooled);
     this.core.closed(pooled.slot);
+  }
+
+  #leave(pooled: PooledConnection): void {
+    this.connections.delete(pooled);
+    this.#closing.delete(pooled.slot);
   }
 
   /** {@linkcode PoolOfConnections}. */
   linger(pooled: PooledConnection, isAnswered: boolean): void {
-    this.connections.delete(pooled);
+    this.#leave(pooled);
     this.afterNews(isAnswered, () => {
       this.core.closed(pooled.slot);
       this.drain();

@@ -10,6 +10,7 @@
  * @module
  */
 
+import { SpareParsers } from "./core/spare_parsers.ts";
 import type { Endpoint } from "./exchange.ts";
 import { familyOf, probeDelay } from "./options.ts";
 import { RecentMap } from "./recent_map.ts";
@@ -24,6 +25,8 @@ export interface KnownEndpoint extends Endpoint {
   readonly options: NodeOptions;
   /** The connection has to be encrypted. */
   readonly isSecure: boolean;
+  /** What its connections read responses with. */
+  readonly parsers: SpareParsers;
 }
 
 /** Hosts and ports whose endpoints are remembered. */
@@ -220,6 +223,7 @@ export class EndpointTable {
       connect: connectOptionsOf(options, isSecure),
       options: kept,
       isSecure,
+      parsers: new SpareParsers(),
     };
   }
 }

@@ -197,7 +197,8 @@ export class PooledConnection implements ConnectionOwner {
     this.endpoint = slot.waiter!.endpoint;
     this.dialledAt = clock.now();
     this.#diesAt = this.dialledAt + settings.maxLifetime * (1 - Math.random() / 10);
-    this.connection = new Connection(this, settings.agentKeepAliveTimeoutBuffer);
+    this.endpoint.parsers.enter();
+    this.connection = new Connection(this, settings.agentKeepAliveTimeoutBuffer, this.endpoint.parsers);
     const { connectTimeout } = settings;
     if (connectTimeout === Infinity) return;
     const onTimeout = (): void => this.fail(new TimeoutError("connect", connectTimeout));
@@ -593,6 +594,7 @@ export class PooledConnection implements ConnectionOwner {
   #end(reason: string): void {
     const wasOpen = this.#phase === "open";
     this.#phase = "gone";
+    this.endpoint.parsers.leave();
     this.#connectTimer?.cancel();
     this.#closeTimer?.cancel();
     const stats = this.#pool.stats.of(this.slot.name);

@@ -170,6 +170,28 @@ for (
   });
 }
 
+test("responses that overlap on connections of one origin keep their heads, read late", async () => {
+  const { agent, clock, serve } = fixture({ maxSockets: 3 });
+  serve("a", async (peer, head) => {
+    const name = head.split(" ")[1]!.slice(1);
+    const response = ok(name.repeat(3), `X-Name: ${name}`, `X-Length: ${name.length}`);
+    for (const piece of [response.slice(0, 21), response.slice(21, 40), response.slice(40)]) {
+      peer.send(piece);
+      await new Promise<void>((resolve) => clock.after(name.length, resolve));
+    }
+  });
+  const names = Array.from({ length: 30 }, (_, n) => "x".repeat(n % 4) + n);
+  const all = await clock.until(Promise.all(names.map(async (name) => {
+    const { headers, body } = await agent.request(`http://a/${name}`);
+    return { name, headers, text: await body.text() };
+  })));
+  // Each head is read when all responses are over.
+  for (const { name, headers, text } of all) {
+    assert.equal([headers["x-name"], headers["x-length"], text], [name, `${name.length}`, name.repeat(3)]);
+  }
+  agent.destroy();
+});
+
 test("the timer of parked connections is not set anew with each request", async () => {
   let timers = 0;
   const { clock, network, serve } = fixture();

@@ -158,7 +158,9 @@ test("destroy() in the midst of it settles everything at once", async () => {
     await pause(random.below(8));
     agent.destroy();
     await Promise.all(all);
-    assert.equal([Object.keys(agent.requests), Object.keys(agent.sockets)], [[], []], `seed ${seed}`);
+    assert.equal(Object.keys(agent.requests), [], `seed ${seed}`);
+    // As in Node, what was in use is there until it has closed.
+    await until(() => Object.keys(agent.sockets).length === 0);
   }
   await until(() => agent.totalSocketCount === 0);
   await one.close();
