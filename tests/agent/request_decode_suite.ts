@@ -85,6 +85,46 @@ for (
   });
 }
 
+function joined(...parts: readonly Uint8Array[]): Uint8Array {
+  return new Uint8Array(Buffer.concat(parts));
+}
+
+test("members of gzip one behind the other are one body (RFC 1952 section 2.2), zeros behind them nothing", async () => {
+  const members = [zlib.gzipSync(small), zlib.gzipSync(""), zlib.gzipSync(large), zlib.gzipSync(small)];
+  const text = new TextDecoder().decode(joined(small, large, small));
+  for (const end of [new Uint8Array(0), new Uint8Array(600)]) {
+    for (const size of [undefined, 1_000, members[0]!.length]) {
+      const at = fixture();
+      serveCoded(at, "gzip", joined(...members, end), size);
+      assert.ok(await decoded(at) === text, `in pieces of ${size}, ${end.length} zeros`);
+      at.agent.destroy();
+    }
+  }
+});
+
+test("what is no member behind one is an error, however it is cut", async () => {
+  for (const bytes of [small, large]) {
+    const member = zlib.gzipSync(bytes);
+    for (const size of [undefined, 1_000, member.length]) {
+      const at = fixture();
+      serveCoded(at, "gzip", joined(member, new TextEncoder().encode("garbage")), size);
+      const error = await decoded(at).catch((error) => error);
+      assert.is(error.code, "ERR_CONTENT_DECODING", `${bytes.length} bytes in pieces of ${size}`);
+      at.agent.destroy();
+    }
+  }
+});
+
+test("a body of one byte at a time is decoded as one that is whole", async () => {
+  for (const [coding, compress] of Object.entries({ ...CODINGS, "deflate": zlib.deflateRawSync })) {
+    if (coding === "zstd" && !hasZstd) continue;
+    const at = fixture();
+    serveCoded(at, coding, compress(small), 1);
+    assert.is(await decoded(at), new TextDecoder().decode(small), coding);
+    at.agent.destroy();
+  }
+});
+
 test("deflate may be bare", async () => {
   const at = fixture();
   serveCoded(at, "deflate", zlib.deflateRawSync(small));
