@@ -432,13 +432,12 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     }
     if (response.destroyed) return this.#failReader(response);
     if (response.complete) {
-      // Thrown away by destroy(), it flows: the request's 'close' comes with its 'end'.
-      const isFlowing = !response.readableEnded && response.readableFlowing === true;
-      if (!request.destroyed || !isFlowing) request._onClose();
+      // Where it flows the request's 'close' comes with its 'end'.
+      if (response.readableEnded || response.readableFlowing !== true) request._onClose();
       return;
     }
-    if (request.destroyed || isHangUp(error)) return this.#cutOff(response, error);
-    request._onError(this.#asNode(error));
+    if (request.destroyed) return this.#cutOff(response, error);
+    if (!isHangUp(error)) request._onError(this.#asNode(error));
     // As in Node, where the socket's 'close' does it: who reads has read by then what came before the fault.
     nextTick(() => run(this.#context, () => this.#cutOff(response, error), this, undefined));
   }

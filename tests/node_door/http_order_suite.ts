@@ -1,0 +1,78 @@
+import http from "@holdfast/agent/http";
+import builtin from "node:http";
+import { readFileSync } from "node:fs";
+import { equal, is, ok } from "uvu/assert";
+import { suite } from "../harness/suite.ts";
+import { type OrderKit, ordersOf } from "./http_order.ts";
+
+const test = suite("http: what is told in each situation");
+
+/** What http_order_record.ts printed on Node 20.20 (Node 25.9 prints the same): name to node:http's log, and ours where it differs. */
+const recorded = readRecord(readFileSync("tests/node_door/http_order.txt", "utf8"));
+
+interface Order {
+  readonly theirs: string;
+  readonly ours: string;
+}
+
+function readRecord(text: string): Map<string, Order> {
+  const orders = new Map<string, Order>();
+  let order: Order = { theirs: "", ours: "" };
+  for (const line of text.trimEnd().split("\n")) {
+    if (line.startsWith("    ")) orders.set(line.trim(), order);
+    else if (line.startsWith("! ")) order = { ...order, ours: line.slice(2) };
+    else order = { theirs: line, ours: line };
+  }
+  return orders;
+}
+
+/** Why ours tells something else, by what it is that differs. */
+const REASONS: readonly [string, (name: string, order: Order) => boolean][] = [
+  [
+    "a stream that its reader has destroyed tells no 'end'",
+    (name, { theirs }) => name.includes(" resDestroy@") && theirs.includes("res end"),
+  ],
+  [
+    "an error given behind the response's last byte is told: of a kept socket Node throws it as uncaught, for nobody listens there",
+    (name, { ours }) => /(destroyError|signal)@(data|end)/.test(name) && /res end, error/.test(ours),
+  ],
+  [
+    "who has given up hears of no fault in what came behind",
+    (name, { theirs }) => name.includes(" badChunk ") && theirs.includes("HPE_INVALID_CHUNK_SIZE"),
+  ],
+  [
+    "an upload that goes on holds its request until the response is read",
+    (name) => name.includes(" UPLOAD ") && name.includes(" paused "),
+  ],
+];
+
+test("ours tells what node:http told, but for what is said here", async () => {
+  const found = await ordersOf(http as unknown as OrderKit);
+  is(found.size, recorded.size);
+  equal(
+    [...found].filter(([name, log]) => recorded.get(name)?.ours !== log),
+    [],
+  );
+});
+
+test("each difference has a reason", () => {
+  const unexplained = [...recorded].filter(([name, order]) =>
+    order.ours !== order.theirs && !REASONS.some(([, explains]) => explains(name, order))
+  );
+  equal(unexplained, []);
+  for (const [why, explains] of REASONS) {
+    ok([...recorded].some(([name, order]) => order.ours !== order.theirs && explains(name, order)), why);
+  }
+});
+
+/** This process's `node:http` is Node's own. */
+const nodesOwnClient = !("Deno" in globalThis || "Bun" in globalThis);
+
+test.needs({ nodesOwnClient }, "node:http tells what was recorded", async () => {
+  const throws = REASONS[1]![1];
+  const isSafe = (name: string): boolean => !throws(name, recorded.get(name)!);
+  const found = await ordersOf(builtin as unknown as OrderKit, isSafe);
+  equal([...found].filter(([name, log]) => recorded.get(name)?.theirs !== log), []);
+});
+
+test.run();
