@@ -122,7 +122,9 @@ export class Connection implements SocketHandler, ResponseSink {
    */
   #arm(exchange: Exchange): ResponseParser {
     const { limits, method, anyStatusConnects } = exchange;
-    const parser = limits === undefined ? this.#parsers.take() : new ResponseParser(limits);
+    const parser = limits === undefined
+      ? this.#parsers.take()
+      : new ResponseParser(limits, this.#parsers.heads);
     this.#hasOwnLimits = limits !== undefined;
     parser.start(method, anyStatusConnects === true ? { anyStatusConnects } : undefined);
     this.#parser = parser;

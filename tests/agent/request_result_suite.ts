@@ -367,4 +367,27 @@ test("onInformational is called with each interim response; what it throws fails
   assert.is(at.network.sockets.size, 0);
 });
 
+test("connections to one origin learn from each other what a head looks like, and each response keeps its own", async () => {
+  const at = fixture({ maxSockets: 4 });
+  const line = (
+    n: number,
+  ): string[] => [`X-Id: ${n}${"0".repeat(n % 3)}`, `X-Kind: ${n % 2 === 0 ? "even" : "odd"}`];
+  let sent = 0;
+  at.serve("a", (peer) => void peer.send(ok("ok", ...line(sent++))));
+  const responses: AgentResponse[] = [];
+  for (let round = 0; round < 10; round++) {
+    const four = await Promise.all([0, 1, 2, 3].map(() => at.agent.request("http://a/")));
+    for (const { body } of four) await body.dump();
+    responses.push(...four);
+  }
+  const seen = responses.map(({ rawHeaders }) => rawHeaders.slice(0, 4)).map(([, id, , kind]) =>
+    `${id} ${kind}`
+  );
+  const wanted = Array.from(
+    { length: 40 },
+    (_, n) => line(n).map((one) => one.replace(/^.*: /, "")).join(" "),
+  );
+  assert.equal(seen.sort(), wanted.sort());
+});
+
 test.run();

@@ -39,7 +39,8 @@ test("takes for a hole what was seen to change, and keeps it one", () => {
 });
 
 /** Names and values of the head just matched. */
-function fieldsOf({ image, text, marks }: HeadTemplate): string[] {
+function fieldsOf(template: HeadTemplate): string[] {
+  const { image, text, marks } = template.matched!;
   return image === undefined ? cutFields(text, marks) : image.fields(image.keep());
 }
 
@@ -49,7 +50,7 @@ test("gives the fields of the head just matched", () => {
     const bytes = head(date, id);
     assert.ok(matches(template, bytes));
     assert.equal(fieldsOf(template), ["Date", date, "X-Id", id, "Server", "s"]);
-    assert.is(template.image?.fieldCount ?? 3, 3);
+    assert.is(template.matched!.image?.fieldCount ?? 3, 3);
   }
 });
 
@@ -61,13 +62,13 @@ test("gives the fields of values of every length and byte, with and without the 
     for (const character of bytesOfAll) {
       const [date, id] = [character.repeat(length), `${character}x`];
       assert.ok(matches(template, head(date, id)));
-      assert.is(template.image === undefined, false);
-      const kept = template.image!.keep();
-      assert.is(template.image!.value(0), date);
-      assert.is(template.image!.value(2), "s");
+      assert.is(template.matched!.image === undefined, false);
+      const kept = template.matched!.image!.keep();
+      assert.is(template.matched!.image!.value(0), date);
+      assert.is(template.matched!.image!.value(2), "s");
       // What was kept is not the next head's.
       assert.ok(matches(template, head("z".repeat(length), "zz")));
-      assert.equal(template.image!.fields(kept), ["Date", date, "X-Id", id, "Server", "s"]);
+      assert.equal(template.matched!.image!.fields(kept), ["Date", date, "X-Id", id, "Server", "s"]);
     }
   }
 });
@@ -96,7 +97,7 @@ test("moves the image to lengths that come twice in a row, and not while they al
   const imaged = (id: string): boolean => {
     assert.ok(matches(template, head("a", id)));
     assert.equal(fieldsOf(template), ["Date", "a", "X-Id", id, "Server", "s"]);
-    return template.image !== undefined;
+    return template.matched!.image !== undefined;
   };
   assert.equal(["3", "44", "5", "66", "7"].map(imaged), [true, false, true, false, true]);
   assert.equal(["44", "55", "66", "77", "8"].map(imaged), [false, false, true, true, false]);
@@ -119,7 +120,7 @@ test("an image holds on to nothing of the chunk, nor the fields to the image", (
   const template = learnt([head("a", "1"), head("a", "2")]);
   const chunk = head("a", "3");
   assert.ok(matches(template, chunk));
-  const { image } = template;
+  const { image } = template.matched!;
   const kept = image!.keep();
   chunk.fill(0x78);
   const fields = image!.fields(kept);
@@ -154,6 +155,29 @@ test("matches in the midst of a chunk", () => {
   const chunk = new Uint8Array(bytes.length + 20).fill(0x78);
   chunk.set(bytes, 7);
   assert.is(template.match(chunk, 7, chunk.length), 7 + bytes.length);
+});
+
+test("knows eight shapes in any order, and finds each by its own values", () => {
+  const shape = (kind: number, id: string): Uint8Array => head("a", id, `s\r\nX: ${"y".repeat(kind)}`);
+  const kinds = Array.from({ length: 8 }, (_, kind) => kind + 1);
+  const template = learnt([
+    ...kinds.map((kind) => shape(kind, "1")),
+    ...kinds.map((kind) => shape(kind, "2")),
+  ]);
+  for (let i = 0; i < 200; i++) {
+    const kind = 1 + (i * 7 + (i >> 3)) % 8;
+    const id = `${i % 3 === 0 ? "long" : ""}${i}`;
+    assert.ok(matches(template, shape(kind, id)), `${i}`);
+    assert.equal(fieldsOf(template), ["Date", "a", "X-Id", id, "Server", "s", "X", "y".repeat(kind)]);
+  }
+  assert.ok(template.isOpen);
+});
+
+test("the least recent of nine shapes is forgotten", () => {
+  const shape = (kind: number): Uint8Array => head("a", "1", `s${"\r\nX: y".repeat(kind)}`);
+  const template = learnt(Array.from({ length: 9 }, (_, kind) => shape(kind)));
+  assert.not(matches(template, shape(0)));
+  for (let kind = 1; kind < 9; kind++) assert.ok(matches(template, shape(kind)));
 });
 
 test("gives up where no head is like the one before", () => {

@@ -63,6 +63,18 @@ test("heads kept unread tell their own fields when many like them have been read
   });
 });
 
+test("what one parser forgives is not forgiven by another that shares its memory", () => {
+  const template = new HeadTemplate();
+  const message = encodeLatin1(
+    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+  );
+  const lenient = { limits: { leniency: { chunkedLength: true } }, template };
+  for (let i = 0; i < 4; i++) {
+    assert.match(parserLog([message], lenient), /^framing chunked$/m);
+    assert.match(parserLog([message], { template }), "HPE_INVALID_TRANSFER_ENCODING");
+  }
+});
+
 test("a head that a shared memory knows is held to the parser's own limits", () => {
   const template = new HeadTemplate();
   const message = encodeLatin1("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nA: b\r\n\r\n");

@@ -139,8 +139,6 @@ export class HeadImage implements FieldSource {
       if (FIELD_TEXT[byte] !== 1) return false;
       image[at] = byte;
     }
-    // The line goes on: the value is longer.
-    if (FIELD_TEXT[bytes[from + end]!] === 1) return false;
     // Whitespace around a value is somebody else's to cut off.
     return start === end || !(isOws(image[start]!) || isOws(image[end - 1]!));
   }

@@ -17,7 +17,7 @@ import type { HeadTemplate } from "./head_template.ts";
 import { decodeLatin1 } from "./latin1.ts";
 import type { Leniency } from "./leniency.ts";
 import { PLAIN_STATUS_LINE_BYTES, PlainHead } from "./plain_head.ts";
-import { findSpecials, NO_SPECIALS, type SpecialField } from "./special_fields.ts";
+import { findSpecials, NO_SPECIALS, type SpecialField, type SpecialMemo } from "./special_fields.ts";
 
 // One for all scanners: nothing of it is needed beyond the call that fills it.
 const PLAIN = new PlainHead();
@@ -49,8 +49,8 @@ export class HeadScanner {
   image: HeadImage | undefined;
   /** The fields that the codec itself heeds. */
   specials: readonly SpecialField[] = NO_SPECIALS;
-  /** True where the fields of `specials`, the very array of an earlier head, have the values of that head. */
-  hasSpecialsOfBefore = false;
+  /** What they say, where earlier heads said the same. */
+  memo: SpecialMemo | undefined;
   /** True where a value holds a line end, which `value` takes out: a folded line, which only leniency lets in. */
   isFolded = false;
   /** Of `HTTP/1.0`: 1. */
@@ -147,13 +147,15 @@ export class HeadScanner {
   #scanPlain(bytes: Uint8Array, from: number, limit: number): number {
     const template = this.#template;
     const matched = template.match(bytes, from, limit);
-    if (matched >= 0 && template.marks.length >> 2 <= this.#maxLines) {
-      this.#finishPlain(template.versionMinor, template.status, template.reasonEnd);
-      this.text = template.text;
-      this.marks = template.marks;
-      this.image = template.image;
-      this.specials = template.specials;
-      this.hasSpecialsOfBefore = template.hasFixedSpecials;
+    if (matched >= 0) {
+      const guess = template.matched!;
+      if (guess.marks.length >> 2 > this.#maxLines) return -1;
+      this.#finishPlain(guess.versionMinor, guess.status, guess.reasonEnd);
+      this.text = guess.text;
+      this.marks = guess.marks;
+      this.image = guess.image;
+      this.specials = guess.specials;
+      this.memo = guess.memo;
       return matched;
     }
     const plain = PLAIN;
@@ -162,7 +164,7 @@ export class HeadScanner {
     this.#finishPlain(plain.versionMinor, plain.status, plain.reasonEnd);
     this.#finish(decodeLatin1(bytes, from, end), plain.marks.slice(0, plain.markCount));
     // An interim response is not what the next response will look like.
-    if (plain.status >= 200 && template.isOpen) template.learn(bytes, from, end, this);
+    if (plain.status >= 200 && template.isOpen) template.learn(bytes, from, this);
     return end;
   }
 
@@ -218,7 +220,7 @@ export class HeadScanner {
     this.marks = marks;
     this.image = undefined;
     this.specials = findSpecials(text, marks);
-    this.hasSpecialsOfBefore = false;
+    this.memo = undefined;
   }
 
   #gather(bytes: Uint8Array, from: number, to: number): void {

@@ -16,14 +16,7 @@ import { HeaderBlock } from "./headers.ts";
 import { HeadScanner } from "./head_scanner.ts";
 import { HeadTemplate } from "./head_template.ts";
 import { type Leniency, STRICT } from "./leniency.ts";
-import {
-  lengthBesideCoding,
-  NO_SPECIAL_VALUES,
-  readSpecials,
-  type SpecialFault,
-  type SpecialField,
-  type SpecialValues,
-} from "./special_fields.ts";
+import { lengthBesideCoding, readSpecials, type SpecialFault, type SpecialValues } from "./special_fields.ts";
 
 export { ALL_LENIENT } from "./leniency.ts";
 
@@ -130,16 +123,13 @@ export class ResponseParser {
   #method = "";
   #anyStatusConnects = false;
   #informational = 0;
-  // What the codec heeds of the last section, and the fields it was read from.
-  #lastSpecials: readonly SpecialField[] | undefined;
-  #lastValues: SpecialValues = NO_SPECIAL_VALUES;
   readonly #chunkLine: ChunkLine;
   // Bytes of the body, or of the chunk, that are still to come.
   #remaining = 0;
 
   /**
-   * `limits`: what differs from {@linkcode DEFAULT_LIMITS}. `template`: what the parser remembers of its last head, up
-   * to 2 KiB of it, to read the next faster; parsers of one origin may share it.
+   * `limits`: what differs from {@linkcode DEFAULT_LIMITS}. `template`: what the parser remembers of its last
+   * heads, to read the next faster; the parsers of one origin share it.
    */
   constructor(limits?: Partial<ParserLimits>, template: HeadTemplate = new HeadTemplate()) {
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
@@ -324,13 +314,13 @@ export class ResponseParser {
   // The fields that the codec itself heeds.
   #specialValues(chunk: Uint8Array): SpecialValues {
     const scanner = this.#scanner;
-    const { specials } = scanner;
-    if (scanner.hasSpecialsOfBefore && specials === this.#lastSpecials) return this.#lastValues;
-    const valueOf = (index: number): string => scanner.value(index);
-    const values = readSpecials(specials, valueOf, this.#limits.leniency.chunkedLength === true);
+    const isLenient = this.#limits.leniency.chunkedLength === true;
+    const { memo } = scanner;
+    const known = isLenient ? memo?.lenient : memo?.strict;
+    if (known !== undefined) return known;
+    const values = readSpecials(scanner.specials, (index) => scanner.value(index), isLenient);
     if ("kind" in values) return this.#failAtField(values, chunk);
-    this.#lastSpecials = specials;
-    this.#lastValues = values;
+    if (memo !== undefined) memo[isLenient ? "lenient" : "strict"] = values;
     return values;
   }
 

@@ -27,6 +27,14 @@ export interface SpecialValues extends FramingFields {
   readonly keepAlive: string;
 }
 
+/** What heads say that have the same of them with the same values, once somebody has judged it. */
+export interface SpecialMemo {
+  /** Judged without leniency. */
+  strict: SpecialValues | undefined;
+  /** Judged with `lenient`. */
+  lenient: SpecialValues | undefined;
+}
+
 /** One of them that cannot stand. */
 export interface SpecialFault extends FramingFault {
   /** Which field of the section it is. */
