@@ -365,37 +365,38 @@ export class SocketStream extends Duplex {
     return info === undefined ? undefined : info.alpnProtocol ?? false;
   }
 
-  /** What only node:tls knows, where the Socket is its: as TLSSocket's. */
-  getPeerCertificate(detailed?: boolean): object | undefined {
-    return this.#ask("getPeerCertificate", detailed) as object | undefined;
+  // TLSSocket's methods. Of a plain socket they are undefined, as in Node: programs ask by them whether there is TLS.
+
+  /** The peer's certificate, where node:tls knows it. */
+  get getPeerCertificate(): ((detailed?: boolean) => object | undefined) | undefined {
+    return this.#ofTls("getPeerCertificate");
   }
 
-  /** As TLSSocket's. */
-  getProtocol(): string | null | undefined {
-    return this.#ask("getProtocol") as string | null | undefined;
+  /** `"TLSv1.3"`. */
+  get getProtocol(): (() => string | null | undefined) | undefined {
+    return this.#ofTls("getProtocol");
   }
 
-  /** As TLSSocket's. */
-  getCipher(): object | undefined {
-    return this.#ask("getCipher") as object | undefined;
+  /** The cipher suite. */
+  get getCipher(): (() => object | undefined) | undefined {
+    return this.#ofTls("getCipher");
   }
 
-  /** As TLSSocket's. */
-  getSession(): Uint8Array | undefined {
-    return this.#ask("getSession") as Uint8Array | undefined;
+  /** The session, for another connection to resume. */
+  get getSession(): (() => Uint8Array | undefined) | undefined {
+    return this.#ofTls("getSession");
   }
 
-  /** As TLSSocket's. */
-  isSessionReused(): boolean | undefined {
-    return this.#ask("isSessionReused") as boolean | undefined;
+  /** The session was another connection's before. */
+  get isSessionReused(): (() => boolean | undefined) | undefined {
+    return this.#ofTls("isSessionReused");
   }
 
-  #ask(method: string, ...args: unknown[]): unknown {
-    const own = streamOf(this.#socket) as unknown as Record<
-      string,
-      ((...args: unknown[]) => unknown) | undefined
-    >;
-    return own?.[method]?.(...args);
+  #ofTls<Method extends (...args: never[]) => unknown>(name: string): Method | undefined {
+    const stream = streamOf(this.#socket) as unknown as Record<string, Method | undefined> | undefined;
+    const method = stream?.[name];
+    if (method !== undefined) return method.bind(stream) as Method;
+    return this.encrypted === undefined ? undefined : (() => undefined) as unknown as Method;
   }
 
   get #info(): SocketInfo | undefined {

@@ -149,6 +149,18 @@ test("a connect that fails is a system error as Node's: its name, its members, n
   });
 });
 
+test("the stream of a plain connection has none of TLSSocket's methods: programs ask by them", () =>
+  withOrigin((socket) => socket.end(ok()), async ({ port }) => {
+    for (const host of ["127.0.0.1", "localhost"]) {
+      const request = http.get({ host, port, family: 4, agent: false });
+      const socket = await new Promise<object>((resolve) => request.once("socket", resolve));
+      await responseTo(request).then(textOf);
+      const names = ["getPeerCertificate", "getProtocol", "getCipher", "getSession", "encrypted"];
+      equal(names.map((name) => (socket as Record<string, unknown>)[name]), names.map(() => undefined));
+      await closed(request);
+    }
+  }));
+
 test("a bad argument is thrown at once, and nothing is sent", () =>
   withOrigin((socket) => socket.end(ok()), async ({ port, heads }) => {
     const agent = new http.Agent();
