@@ -7,6 +7,7 @@
 export { Agent, HttpsAgent } from "./src/agent/agent.ts";
 export type { AgentBase, AgentConstructor, CreateConnection, HttpsAgentBase } from "./src/agent/agent.ts";
 export type { AgentStats, PoolStatistics } from "./src/agent/agent_report.ts";
+export { CONNECTION_CHANNEL, type ConnectionEvent } from "./src/agent/pool_events.ts";
 export type { AgentRequest, RequestsView, SocketsView } from "./src/agent/agent_types.ts";
 export type { AgentOptions } from "./src/agent/options.ts";
 export type { AgentResponse, RequestTimings } from "./src/agent/request_exchange.ts";

@@ -15,6 +15,7 @@ const AGENT_ORDER = [
   "options",
   "recent_map",
   "endpoint_table",
+  "pool_events",
   "pool_stats",
   "deadline_queue",
   "pooled_stream",

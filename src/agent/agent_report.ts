@@ -28,9 +28,9 @@ export interface PoolStatistics {
   readonly reused: number;
   /** Retries that asked for a new connection so far. */
   readonly retried: number;
-  /** Dials so far, by reason: "none-free", "waited", "lost" (the connection that it was given had closed). */
+  /** Dials so far, by reason: why no connection was reused. The reasons are those of a {@linkcode ConnectionEvent}. */
   readonly dialled: Readonly<Record<string, number>>;
-  /** Connections closed so far, by reason. */
+  /** Connections closed so far, by reason, as above. */
   readonly closed: Readonly<Record<string, number>>;
 }
 
@@ -97,14 +97,20 @@ export function snapshotOf(pool: ConnectionPool): string {
       lines.push(`    waiting for ${ms(now - queuedAt)}`);
     }
   }
+  const { last } = pool.events;
+  if (last.length > 0) lines.push("  last of all:");
+  for (const { at, name, what, reason, requests } of last) {
+    const use = what === "closed" ? `, after ${requests} requests` : "";
+    lines.push(`    ${ms(now - at)} ago, ${shown(name)} ${what}: ${reason}${use}`);
+  }
   return lines.join("\n");
 }
 
-function countsLine({ opened, failed, reused, retried, closed }: NameCounts): string {
-  const reasons = Object.entries(closed).map(([reason, count]) => `${count} ${reason}`).join(", ");
-  return `${opened} opened, ${failed} failed, ${reused} reused, ${retried} retried; closed: ${
-    reasons || "none"
-  }`;
+function countsLine({ opened, failed, reused, retried, dialled, closed }: NameCounts): string {
+  const reasons = (counts: Readonly<Record<string, number>>): string =>
+    Object.entries(counts).map(([reason, count]) => `${count} ${reason}`).join(", ") || "none";
+  return `${opened} opened, ${failed} failed, ${reused} reused, ${retried} retried; ` +
+    `dialled: ${reasons(dialled)}; closed: ${reasons(closed)}`;
 }
 
 /** A name of https holds whole certificates. */

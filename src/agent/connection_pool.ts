@@ -23,6 +23,7 @@ import type {
   LastingRequest,
 } from "./exchange.ts";
 import { ExchangeWaiter, type PoolOfWaiters } from "./exchange_waiter.ts";
+import { PoolEvents } from "./pool_events.ts";
 import { PoolStats } from "./pool_stats.ts";
 import {
   type ConnectionHooks,
@@ -93,6 +94,7 @@ export class ConnectionPool
   readonly clock: Clock;
   readonly afterPoll: AfterPoll;
   readonly stats: PoolStats = new PoolStats();
+  readonly events: PoolEvents = new PoolEvents();
   /** {@linkcode PoolOfConnections}. */
   isDestroying = false;
   /** Every connection that has a slot. */
@@ -162,8 +164,13 @@ export class ConnectionPool
 
   /** Takes an exchange: a free connection, a new one, or a place in the queue. */
   dispatch(exchange: Exchange, endpoint: Endpoint, options?: DispatchOptions): Dispatched {
-    const waiter = new ExchangeWaiter(this, exchange, endpoint as KnownEndpoint);
     const isFresh = options?.fresh === true;
+    const waiter = new ExchangeWaiter(
+      this,
+      exchange,
+      endpoint as KnownEndpoint,
+      isFresh ? "retry" : undefined,
+    );
     if (isFresh) {
       this.stats.of(endpoint.name).retried++;
       // Taken before: its agent's end waits for it.
@@ -271,7 +278,7 @@ export class ConnectionPool
   /** {@linkcode PoolSink}: dials. */
   connect(slot: PoolSlot, isLost: boolean = false): void {
     const waiter = slot.waiter!;
-    this.stats.of(slot.name).dial(isLost ? "lost" : waiter.ticket !== undefined ? "waited" : "none-free");
+    this.#noteDial(slot, isLost);
     this.#leaveLine(waiter);
     const pooled = new PooledConnection(this, slot);
     waiter.pooled = pooled;
@@ -291,6 +298,17 @@ export class ConnectionPool
       // An option that no adapter honours, or a createConnection that throws (D12).
       pooled.failDial(error instanceof Error ? error : new Error(String(error)));
     }
+  }
+
+  #noteDial({ name, waiter }: PoolSlot, isLost: boolean): void {
+    const reason = isLost ? "lost" : waiter!.newBecause ?? this.#whyNew(name, waiter!);
+    this.stats.of(name).dial(reason);
+    this.events.add({ name, what: "dial", reason, requests: 0, at: this.clock.now() });
+  }
+
+  #whyNew(name: string, { ticket }: Waiter): string {
+    if (ticket !== undefined) return "waited";
+    return this.core.hasFree(name) ? "other-options" : "none-free";
   }
 
   /** {@linkcode PoolSink}: a connection that has served before. */

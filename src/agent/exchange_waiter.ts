@@ -25,6 +25,7 @@ export interface PoolOfWaiters {
 export class ExchangeWaiter implements Waiter, Dispatched {
   readonly endpoint: KnownEndpoint;
   readonly usesStream = false;
+  readonly newBecause: "retry" | undefined;
   ticket: Ticket<PooledConnection, Waiter> | undefined;
   deadline: Link<QueueDeadline> | undefined;
   pooled: PooledConnection | undefined;
@@ -33,10 +34,11 @@ export class ExchangeWaiter implements Waiter, Dispatched {
   #hasFailed = false;
 
   /** A waiter that has not asked yet. */
-  constructor(pool: PoolOfWaiters, exchange: Exchange, endpoint: KnownEndpoint) {
+  constructor(pool: PoolOfWaiters, exchange: Exchange, endpoint: KnownEndpoint, newBecause?: "retry") {
     this.#pool = pool;
     this.#exchange = exchange;
     this.endpoint = endpoint;
+    this.newBecause = newBecause;
   }
 
   /** The user's request, or the exchange itself where there is none. */

@@ -66,6 +66,7 @@ export class AdoptedStream implements Waiter {
   readonly endpoint: KnownEndpoint;
   readonly request: object = {};
   readonly usesStream = true;
+  readonly newBecause = "given";
   readonly stream: Duplex;
   ticket: Ticket<PooledConnection, Waiter> | undefined;
   deadline: Link<QueueDeadline> | undefined;

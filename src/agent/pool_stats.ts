@@ -21,8 +21,7 @@ export class NameCounts {
   /** Dispatches that asked for a new connection because an earlier one had failed. */
   retried = 0;
   /**
-   * Dials, by reason: `none-free` for a request that found no connection to reuse, `waited` for one that had to wait for a
-   * place, `lost` for one whose connection was closed before it could begin.
+   * Dials, by the reasons of a ConnectionEvent.
    */
   readonly dialled: Record<string, number> = {};
   /** Connections that have closed, by reason. */

@@ -16,6 +16,7 @@ import type { KeepAliveVerdict } from "./core/keep_alive.ts";
 import type { Link } from "./core/linked_list.ts";
 import type { PoolCore, Slot, Ticket } from "./core/pool.ts";
 import type { KnownEndpoint } from "./endpoint_table.ts";
+import type { PoolEvents } from "./pool_events.ts";
 import type { PoolStats } from "./pool_stats.ts";
 import {
   asError,
@@ -51,6 +52,8 @@ export interface Waiter {
   readonly showsSocket?: boolean;
   /** It uses the stream and not the Connection. */
   readonly usesStream: boolean;
+  /** Why it takes a new connection whatever is free. */
+  readonly newBecause?: "retry" | "given" | undefined;
   /** Its place in the queue, if it had to queue. */
   ticket: Ticket<PooledConnection, Waiter> | undefined;
   /** When it has waited long enough, if there is such a time. */
@@ -90,6 +93,8 @@ export interface PoolOfConnections {
   readonly afterPoll: AfterPoll;
   /** What has happened so far. */
   readonly stats: PoolStats;
+  /** What has happened lately. */
+  readonly events: PoolEvents;
   /** It drains: nothing is parked any more. */
   readonly isClosed: boolean;
   /** Everything is being ended at once. */
@@ -597,9 +602,12 @@ export class PooledConnection implements ConnectionOwner {
     this.endpoint.parsers.leave();
     this.#connectTimer?.cancel();
     this.#closeTimer?.cancel();
-    const stats = this.#pool.stats.of(this.slot.name);
-    if (wasOpen) stats.close(reason);
-    else stats.failed++;
+    const { stats, events, clock } = this.#pool;
+    const { name } = this.slot;
+    if (wasOpen) stats.of(name).close(reason);
+    else stats.of(name).failed++;
+    const { exchanges } = this.connection;
+    events.add({ name, what: wasOpen ? "closed" : "failed", reason, requests: exchanges, at: clock.now() });
     const stream = this.#stream;
     if (stream !== undefined) aside(() => this.#pool.hooks.onRemove(stream, this.endpoint));
   }

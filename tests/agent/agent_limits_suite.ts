@@ -1,5 +1,6 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import * as assert from "uvu/assert";
-import { Agent } from "@holdfast/agent";
+import { Agent, CONNECTION_CHANNEL, type ConnectionEvent } from "@holdfast/agent";
 import { suite } from "../harness/suite.ts";
 import { type Answer, codeOf, fixture, ok, outcome } from "./memory_origin.ts";
 
@@ -179,6 +180,66 @@ test("stats() counts by name: now, and so far with the reasons", async () => {
   assert.equal(agent.stats().names[name]?.closed, { "idle-closed": 1 });
 });
 
+test("why connections were opened, closed and not reused is told as it happens, and the last of it is printed", async () => {
+  const { agent, clock, network, serve } = fixture({ maxTotalSockets: 1, maxRequestsPerSocket: 3 });
+  const told: string[] = [];
+  const note = (message: unknown): void => {
+    const { name, what, reason, requests } = message as ConnectionEvent;
+    told.push(`${name} ${what} ${reason} ${requests}`);
+  };
+  subscribe(CONNECTION_CHANNEL, note);
+  try {
+    serve("a", answerAtOnce);
+    serve("b", (peer) => void peer.send(ok("ok", "Connection: close")));
+    await get(agent);
+    await get(agent);
+    await get(agent, "http://b/");
+    await clock.settle();
+    await Promise.all([get(agent), get(agent), get(agent)]);
+    await clock.settle();
+    const heal = network.fault({ host: "c" }, "ECONNREFUSED");
+    await codeOf(clock, agent.request("http://c/", { retry: false }));
+    heal();
+  } finally {
+    unsubscribe(CONNECTION_CHANNEL, note);
+  }
+  assert.equal(told, [
+    "a:80: dial none-free 0",
+    "a:80: closed room 2",
+    "b:80: dial waited 0",
+    "b:80: closed response-close 1",
+    "a:80: dial none-free 0",
+    "a:80: closed max-requests 3",
+    "c:80: dial none-free 0",
+    "c:80: failed ECONNREFUSED 0",
+  ]);
+  assert.match(agent.snapshot(), /\n {4}0 ms ago, c:80: failed: ECONNREFUSED$/);
+  for (let n = 0; n < 50; n++) await get(agent, "http://b/");
+  assert.is(agent.snapshot().split("last of all:\n")[1]!.split("\n").length, 16);
+  agent.destroy();
+});
+
+test("a dial beside free connections says that they have other options, and a retry's says so", async () => {
+  const { agent, clock, network, serve } = fixture();
+  serve("a", answerAtOnce);
+  await get(agent);
+  // One name for two peers.
+  agent.getName = () => "a:80:";
+  serve("b", answerAtOnce);
+  await get(agent, "http://b/");
+  Reflect.deleteProperty(agent, "getName");
+  assert.equal(agent.stats().dialled, { "none-free": 1, "other-options": 1 });
+  let count = 0;
+  network.listen({ host: "d" }, async (peer) => {
+    await peer.readUntil("\r\n\r\n");
+    if (count++ === 0) return peer.reset();
+    peer.send(ok());
+  });
+  await clock.until((async () => await (await agent.request("http://d/", { retry: () => 0 })).body.dump())());
+  assert.equal(agent.stats().names["d:80:"]?.dialled, { "none-free": 1, retry: 1 });
+  agent.destroy();
+});
+
 test("snapshot() prints the pool", async () => {
   const { agent, clock, serve } = fixture({ maxSockets: 1 });
   serve("a", () => {});
@@ -189,9 +250,11 @@ test("snapshot() prints the pool", async () => {
     [
       "1 connections (no limit; at most 1 to an origin), 1 requests waiting",
       "  a:80:: 0 connecting, 1 active, 0 free, 0 closing, 1 waiting",
-      "    so far: 1 opened, 0 failed, 0 reused, 0 retried; closed: none",
+      "    so far: 1 opened, 0 failed, 0 reused, 0 retried; dialled: 1 none-free; closed: none",
       "    active: 1 requests in 70 ms",
       "    waiting for 70 ms",
+      "  last of all:",
+      "    70 ms ago, a:80: dial: none-free",
     ].join("\n"),
   );
   agent.destroy();

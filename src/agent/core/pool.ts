@@ -283,6 +283,12 @@ export class PoolCore<C, W> {
     };
   }
 
+  /** One of the name's connections is free, for some key. */
+  hasFree(name: string): boolean {
+    const group = this.#slots.names.get(name);
+    return group !== undefined && group.free.size > 0;
+  }
+
   /** The connecting and active slots of one name, the least recently lent first; undefined if there is none. */
   open(name: string): Slot<C, W>[] | undefined {
     return snapshot(this.#slots.names.get(name)?.open);
