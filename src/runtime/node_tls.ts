@@ -115,6 +115,7 @@ export class TlsAttempt {
         { code: "ERR_TLS_CERT_ALTNAME_INVALID", phase: "tls" },
       )
       : this.#check(this.#certificate);
+    if (this.#certificate !== undefined) showCertificate(stream, this.#certificate);
     return this.#verifies ? this.#refusal : undefined;
   }
 
@@ -152,6 +153,14 @@ export class TlsAttempt {
     const origin = origins.get(session);
     return origin?.key === this.#key ? { session, certificate: origin.certificate } : undefined;
   }
+}
+
+// Of a resumed session Node's node:tls shows no certificate. Programs that pin one at 'secureConnect' would take that for
+// another's, and here sessions are resumed where Node's agents open new ones.
+function showCertificate(stream: tls.TLSSocket, certificate: PeerCertificate): void {
+  const shown = stream.getPeerCertificate() as object | null | undefined;
+  if (shown && Object.keys(shown).length > 0) return;
+  stream.getPeerCertificate = () => certificate as tls.DetailedPeerCertificate;
 }
 
 /** What is told of an open TLS stream. */

@@ -3,6 +3,7 @@
  * TLS cannot honour one, it is an error and not dropped.
  */
 import https, { type RequestOptions } from "@holdfast/agent/https";
+import { X509Certificate } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import * as net from "node:net";
 import { tmpdir } from "node:os";
@@ -395,6 +396,27 @@ test.needs(
     await server.close();
   },
 );
+
+test("the peer's certificate can be pinned at 'secureConnect' of each connection, resumed or not", async () => {
+  const server = await serve(good);
+  const pin = new X509Certificate(good.cert).fingerprint256;
+  for (const host of ["localhost", "127.0.0.1"]) {
+    const seen: unknown[] = [];
+    for (let i = 0; i < 3; i++) {
+      const request = https.get({ host, port: server.port, ca, agent: false });
+      request.on("socket", (socket) => {
+        const pinned = socket as tls.TLSSocket;
+        const look = (): unknown => seen.push(pinned.getPeerCertificate().fingerprint256 === pin);
+        if (pinned.connecting) pinned.once("secureConnect", look);
+        else request.once("response", look);
+      });
+      (await responseTo(request)).resume();
+      await closed(request);
+    }
+    equal(seen, [true, true, true]);
+  }
+  await server.close();
+});
 
 test("options of the shared agent may be written: https.globalAgent.options.ca", async () => {
   const server = await serve(good);
