@@ -54,6 +54,7 @@ export class DuplexExchange implements ConnectionOwner, Dispatched {
   }
 
   onConnectionIdle(connection: Connection): void {
+    if (connection.socket.pendingBytes > 0) return connection.destroy();
     if (!this.#exchange.request.shouldKeepAlive) return this.#close(connection);
     returnDuplex(connection.socket);
     this.#stream.emit("free");

@@ -142,6 +142,11 @@ export class Connection implements SocketHandler, ResponseSink {
     return this.#exchange === exchange;
   }
 
+  /** True while any exchange is under way here. */
+  get isBusy(): boolean {
+    return this.#exchange !== undefined;
+  }
+
   /** The peer has sent its FIN. */
   get hasPeerEnded(): boolean {
     return this.#hasPeerEnded;
@@ -395,7 +400,9 @@ export class Connection implements SocketHandler, ResponseSink {
   /** What we saw first, what the heads said next: a FIN behind a last response is no news. */
   #spentReason(isExact: boolean, verdict: KeepAliveVerdict): SpentReason | undefined {
     if (!isExact) return "surplus-bytes";
-    if (this.#write !== "done" || this.socket.pendingBytes > 0) return "request-unfinished";
+    // The owner looks at what may be reused again: the response may overtake the news that the request has left.
+    const isPending = this.socket.pendingBytes > 0 && !verdict.reusable;
+    if (this.#write !== "done" || isPending) return "request-unfinished";
     if (!verdict.reusable) return verdict.reason ?? "aborted";
     return this.#hasPeerEnded || this.socket.destroyed ? "peer-closed" : undefined;
   }

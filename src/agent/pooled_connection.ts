@@ -419,8 +419,22 @@ export class PooledConnection implements ConnectionOwner {
     waiter.start(this);
   }
 
-  onConnectionIdle(_connection: Connection, verdict: KeepAliveVerdict): void {
-    this.#release(verdict.idleTimeoutMs ?? Infinity, true);
+  onConnectionIdle(connection: Connection, verdict: KeepAliveVerdict): void {
+    // Node's TLS tells a turn late that a write is done. Asked before a next request can begin, which waits for a poll too.
+    let isSpent = false;
+    if (connection.socket.pendingBytes > 0) this.#pool.afterPoll(() => isSpent = this.#closeUnsent());
+    if (!isSpent) this.#release(verdict.idleTimeoutMs ?? Infinity, true);
+  }
+
+  /** Closes where the last response came before its request had left: nobody wants the rest sent. */
+  #closeUnsent(): boolean {
+    const { connection } = this;
+    if (this.#phase !== "open" || connection.isBusy || connection.socket.pendingBytes === 0) return false;
+    const isWaitedFor = this.#next !== undefined;
+    this.onConnectionSpent(connection, "request-unfinished");
+    // The waiter is dialled for anew.
+    if (isWaitedFor) connection.destroy();
+    return true;
   }
 
   onConnectionSpent(connection: Connection, reason: SpentReason): void {
