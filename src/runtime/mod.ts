@@ -173,14 +173,21 @@ function findAdapters(node: NodeConnect): Adapter[] {
     result.push({
       capabilities: bunCapabilities,
       refuses: bunRefuses,
-      connect: createBunConnect(Bun, nextTurn),
+      connect: dialledBun(createBunConnect(Bun, nextTurn)),
     });
   }
   result.push({ capabilities: nodeCapabilities, refuses: nodeRefuses, connect: dialled(node) });
   return result;
 }
 
-// Deno and Bun race the addresses of a name themselves, and give up none before one has won; node:net does not (D16).
+// Bun connects to all addresses of a name at once and closes all but one again: its server counts two where there is one.
+// Over TLS that is left to it, which verifies the name.
+function dialledBun(connect: Connect): Connect {
+  const dial = createDialer({ connect, capabilities: bunCapabilities, lookup: lookupNode });
+  return (options, handler) => (options.tls === undefined ? dial : connect)(options, handler);
+}
+
+// Deno races the addresses of a name itself, and gives up none before one has won; node:net does not (D16).
 function dialled(connect: NodeConnect): Connect {
   return createDialer({ connect, tellsTransport: true, capabilities: nodeCapabilities, lookup: lookupNode });
 }

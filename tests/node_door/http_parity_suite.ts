@@ -63,6 +63,24 @@ test("a connection that closes is in agent.sockets until its request is told 'cl
   });
 });
 
+test("a name with two addresses costs one connection", async () => {
+  let connections = 0;
+  const server = createServer((socket) => {
+    connections++;
+    socket.on("error", () => {});
+    socket.on("data", () => socket.write(ok()));
+    socket.on("end", () => socket.end());
+  });
+  // Both families, where the system has them.
+  await new Promise<void>((resolve) => server.listen(0, resolve));
+  const { port } = server.address() as { port: number };
+  const req = http.get({ host: "localhost", port, agent: false });
+  is(await textOf(await responseTo(req)), "ok");
+  await closed(req);
+  await new Promise<void>((resolve) => void server.close(() => resolve()));
+  is(connections, 1);
+});
+
 test("maxSockets written to 0 holds every request back until it is raised", async () => {
   await withAgent({ keepAlive: true }, answerOk, async (ask, agent, origin) => {
     agent.maxSockets = 0;
