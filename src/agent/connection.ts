@@ -37,6 +37,8 @@ export interface ConnectionOwner {
   onConnectionSpent(connection: Connection, reason: SpentReason): void;
   /** The socket is gone: once, last. The error is given where no exchange was there to be told. */
   onConnectionClosed(connection: Connection, error: Error | undefined): void;
+  /** The exchange has bytes of its response that it does not take yet, or is told that it takes them again. */
+  onConnectionUnread?(connection: Connection, isUnread: boolean): void;
   /** The socket belongs to the exchange from here on: a change of protocol, or `control.detach()`. */
   onConnectionDetached(connection: Connection): void;
 }
@@ -66,6 +68,7 @@ export class Connection implements SocketHandler, ResponseSink {
   #end: "complete" | "upgrade" | undefined;
   #isDetached = false;
   #isPaused = false;
+  #isUnread = false;
   /** While the exchange holds a complete response: nothing has come behind it. */
   #isExact = true;
   /** A copy of what the exchange had not taken of a chunk when it paused. */
@@ -204,6 +207,7 @@ export class Connection implements SocketHandler, ResponseSink {
   resume(exchange: Exchange): void {
     if (!this.#isPaused || this.#exchange !== exchange) return;
     this.#isPaused = false;
+    this.#tellUnread(false);
     const rest = this.#rest;
     this.#rest = undefined;
     if (rest !== undefined) this.#feed(rest);
@@ -316,6 +320,13 @@ export class Connection implements SocketHandler, ResponseSink {
     if (!this.#isPaused) return;
     if (consumed < chunk.length) this.#rest = copied(chunk, consumed);
     this.socket.pause();
+    this.#tellUnread(true);
+  }
+
+  #tellUnread(isUnread: boolean): void {
+    if (this.#isUnread === isUnread) return;
+    this.#isUnread = isUnread;
+    this.#owner.onConnectionUnread?.(this, isUnread);
   }
 
   /** Bytes that nobody asked for: they came while idle, or behind the end of what was asked for. */
@@ -347,8 +358,9 @@ export class Connection implements SocketHandler, ResponseSink {
     this.#read = "held";
     this.#isExact = isExact;
     if (this.#isPaused) this.#unpause();
-    if (exchange.onResponseEnd(this.#trailers)) this.release(exchange);
-    else if (this.#hasPeerEnded) exchange.onPeerEnd?.();
+    if (exchange.onResponseEnd(this.#trailers)) return this.release(exchange);
+    if (this.#exchange === exchange) this.#tellUnread(true);
+    if (this.#hasPeerEnded) exchange.onPeerEnd?.();
   }
 
   /** The response is complete: the connection goes to its owner first, so that whoever asks next finds it. */
@@ -364,6 +376,7 @@ export class Connection implements SocketHandler, ResponseSink {
         undefined;
     this.#write = "idle";
     this.#disarm();
+    this.#tellUnread(false);
     if (this.#isPaused) this.#unpause();
     if (this.#isDetached) {
       this.end();
@@ -417,6 +430,7 @@ export class Connection implements SocketHandler, ResponseSink {
   }
 
   #fail(error: Error): void {
+    this.#tellUnread(false);
     const exchange = this.#exchange;
     this.#exchange = undefined;
     this.#isPaused = false;

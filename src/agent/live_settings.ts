@@ -28,6 +28,7 @@ export class LiveSettings implements PoolSettings, ForeignSettings {
   readonly connectTimeout: number;
   readonly maxLifetime: number;
   readonly maxRequestsPerSocket: number;
+  readonly unreadBodyTimeout: number;
   readonly #idleTimeout: number | undefined;
   readonly #agent: MutableAgent;
 
@@ -39,6 +40,7 @@ export class LiveSettings implements PoolSettings, ForeignSettings {
     this.connectTimeout = settings.connectTimeout;
     this.maxLifetime = settings.maxLifetime;
     this.maxRequestsPerSocket = settings.maxRequestsPerSocket;
+    this.unreadBodyTimeout = settings.unreadBodyTimeout;
     this.#idleTimeout = settings.idleTimeout;
   }
 

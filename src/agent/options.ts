@@ -86,6 +86,12 @@ export interface AgentOptions extends TlsOptions {
   readonly maxLifetime?: number | undefined;
   /** Requests on one connection, from 1; then it is closed. Default Infinity. Differs from Node: new. */
   readonly maxRequestsPerSocket?: number | undefined;
+  /**
+   * How long a response's body may lie unread, ms; then its connection is closed and the request fails. Default: for ever on
+   * requests of node:http and of the http face; `agent.request` and `fetch` have `timeouts.body` besides. A request of the
+   * runtime's own node:http is looked at from time to time: it may take twice as long. Differs from Node: new.
+   */
+  readonly unreadBodyTimeout?: number | undefined;
   /** The adapter for every connection, or a Connect of the user's own. Default: the fastest that can. Differs from Node: new. */
   readonly runtime?: AdapterName | Connect | undefined;
   /** Time, for tests: default the process's own. Differs from Node: new. */
@@ -107,6 +113,7 @@ export interface AgentSettings {
   readonly idleTimeout: number | undefined;
   readonly maxLifetime: number;
   readonly maxRequestsPerSocket: number;
+  readonly unreadBodyTimeout: number;
 }
 
 /** Node's default; the server's parked connections are its own burden as well. */
@@ -154,6 +161,7 @@ export function readAgentOptions(
     connectTimeout: limit("connectTimeout", options.connectTimeout),
     maxLifetime: limit("maxLifetime", options.maxLifetime),
     idleTimeout: delay("idleTimeout", options.idleTimeout),
+    unreadBodyTimeout: limit("unreadBodyTimeout", options.unreadBodyTimeout),
   };
 }
 

@@ -28,6 +28,7 @@ import {
   lent,
   refusalOf,
   shownStream,
+  unreadOf,
 } from "./pooled_stream.ts";
 import type { Clock, Timer } from "../clock.ts";
 import type { Context } from "../runtime/context.ts";
@@ -105,6 +106,8 @@ export interface PoolOfConnections {
   readonly hooks: ConnectionHooks;
   /** Carries out what the core has decided. */
   drain(): void;
+  /** A body was read by nobody until its time was over. */
+  onUnreadBody(): void;
   /** The connection is gone, or somebody else's: its slot comes back. */
   forget(pooled: PooledConnection): void;
   /**
@@ -134,6 +137,8 @@ export interface ConnectionSettings {
   readonly idleTimeout: number;
   /** How long connections take new requests, ms; each up to a tenth less, so that not all end at once. Infinity: no bound. */
   readonly maxLifetime: number;
+  /** How long a response's body may lie unread, ms; Infinity: no bound. */
+  readonly unreadBodyTimeout: number;
   /** Most requests on one connection; Infinity: no bound. */
   readonly maxRequestsPerSocket: number;
 }
@@ -176,6 +181,7 @@ export class PooledConnection implements ConnectionOwner {
   #isDetached = false;
   #connectTimer: Timer | undefined;
   #closeTimer: Timer | undefined;
+  #unreadTimer: Timer | undefined;
   #isParked = false;
   /** Until when it may lie idle, by what was known when it last became so, ms. */
   #expiresAt = Infinity;
@@ -331,6 +337,7 @@ export class PooledConnection implements ConnectionOwner {
     this.#borrower = waiter;
     this.#stopListening();
     this.#listen();
+    this.#watchBorrower(waiter);
     return this.#stream;
   }
 
@@ -344,6 +351,7 @@ export class PooledConnection implements ConnectionOwner {
     if (this.#phase === "dialling") this.#opened();
     if (this.#phase === "gone") return;
     this.#borrower = undefined;
+    this.#unreadTimer?.cancel();
     this.#hasSocket = true;
     this.connection.takeBack(fromDuplex(stream, this.connection));
     this.#release(idleMs);
@@ -437,6 +445,15 @@ export class PooledConnection implements ConnectionOwner {
     return true;
   }
 
+  onConnectionUnread(_connection: Connection, isUnread: boolean): void {
+    const { unreadBodyTimeout } = this.#pool.settings;
+    if (unreadBodyTimeout === Infinity) return;
+    this.#unreadTimer?.cancel();
+    this.#unreadTimer = isUnread
+      ? this.#pool.clock.after(unreadBodyTimeout, () => this.#failUnread())
+      : undefined;
+  }
+
   onConnectionSpent(connection: Connection, reason: SpentReason): void {
     // Lost while it was to prove quiet: its slot is dialled anew once the socket is gone.
     if (this.#next !== undefined) return void (this.#loss = reason);
@@ -468,6 +485,7 @@ export class PooledConnection implements ConnectionOwner {
     this.connection.lend();
     this.#borrower = waiter;
     this.#listen();
+    this.#watchBorrower(waiter);
     const event = openingEvent(stream);
     const open = (): void => {
       if (this.#phase === "dialling" && !this.#opened()) stream.destroy();
@@ -475,6 +493,24 @@ export class PooledConnection implements ConnectionOwner {
     if (event === undefined) open();
     else stream.once(event, open);
     waiter.start(this);
+  }
+
+  /** Who reads a stream tells nobody how far he has got: so that is looked at from time to time. */
+  #watchBorrower(waiter: Waiter, before?: string): void {
+    const { unreadBodyTimeout } = this.#pool.settings;
+    if (unreadBodyTimeout === Infinity) return;
+    this.#unreadTimer?.cancel();
+    this.#unreadTimer = this.#pool.clock.after(unreadBodyTimeout, () => {
+      if (this.#borrower !== waiter) return;
+      const now = unreadOf(waiter.request, this.#stream!);
+      if (now !== undefined && now === before) this.#failUnread();
+      else this.#watchBorrower(waiter, now);
+    });
+  }
+
+  #failUnread(): void {
+    this.#pool.onUnreadBody();
+    this.fail(new TimeoutError("body", this.#pool.settings.unreadBodyTimeout));
   }
 
   #opened(): boolean {
@@ -614,6 +650,7 @@ export class PooledConnection implements ConnectionOwner {
     const wasOpen = this.#phase === "open";
     this.#phase = "gone";
     this.endpoint.parsers.leave();
+    this.#unreadTimer?.cancel();
     this.#connectTimer?.cancel();
     this.#closeTimer?.cancel();
     const { stats, events, clock } = this.#pool;

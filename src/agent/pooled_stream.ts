@@ -81,6 +81,21 @@ export function errorReason(error: Error): string {
   return typeof code === "string" ? code : error.name;
 }
 
+/** What a request of node:http shows of its response. */
+interface ReadableResponse {
+  readonly complete?: boolean;
+  readonly readableEnded?: boolean;
+  readonly readableLength?: number;
+}
+
+/** How far a request of node:http has got with a response that it does not read; undefined: it has none, or has read it. */
+export function unreadOf(request: object, stream: Duplex): string | undefined {
+  const { res } = request as { res?: ReadableResponse | null };
+  const { complete, readableEnded, readableLength = 0 } = res ?? {};
+  if (readableEnded !== false || (readableLength === 0 && complete !== true)) return undefined;
+  return `${(stream as { bytesRead?: number }).bytesRead}/${readableLength}`;
+}
+
 /** False: a connect failed before its server could see anything of it. */
 export function hasArrived(error: Error | undefined): boolean {
   const { phase, syscall, errors } = (error ?? {}) as { phase?: string; syscall?: string; errors?: Error[] };
