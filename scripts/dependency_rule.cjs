@@ -22,6 +22,7 @@ const AGENT_ORDER = [
   "pooled_connection",
   "exchange_waiter",
   "foreign_request",
+  "kept_bytes",
   "response_body",
   "content_coding",
   "abort_listeners",

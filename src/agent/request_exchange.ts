@@ -234,7 +234,9 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
       return this.#abort(error as Error);
     }
     const length = framing.kind === "length" && decoder === undefined ? framing.length : undefined;
-    const body = this.#body = new BufferedBody(decoder ?? this, framing.kind, length);
+    const { lentOutlastsCall } = this.#control!.socket.info ?? {};
+    const outlastsCall = decoder === undefined && lentOutlastsCall === true;
+    const body = this.#body = new BufferedBody(decoder ?? this, framing.kind, length, outlastsCall);
     decoder?.connect(body);
     this.#sink = decoder ?? body;
     this.#resolve(new LeanResponse(this, head, body, this.#isReused));

@@ -1,30 +1,24 @@
 /**
- * The body of a response, as its reader meets it: an async iterable of owned bytes with the usual collectors. Owns the
- * few bytes that came before anybody asked for them. Knows no connection, only how to resume or abort one.
+ * The body of a response, as its reader meets it: an async iterable of owned bytes with the usual collectors. Owns who
+ * reads, and when the connection waits for him; what came before him is `kept_bytes.ts`'s. Knows no connection, only how to
+ * resume or abort one.
  *
- * Strategy: chunks are lent by the socket. They are copied once, on arrival, except for a forEach() reader, who sees
- * them as they are; where the length is known a body that is read whole is copied to its place, elsewhere short chunks
- * that wait are joined. Over HIGH_WATER_MARK the connection is paused: a body nobody reads costs that much and no more. A
+ * Strategy: chunks are lent by the socket. They are copied once, except for a forEach() reader, who sees them as they
+ * are. Over HIGH_WATER_MARK the connection is paused: a body nobody reads costs that much and no more. A
  * body that is whole before it is asked for, as most are, costs one promise.
  *
  * @module
  */
 
 import { AbortError, bodyUsed } from "./core/errors.ts";
+import { KeptBytes, owned } from "./kept_bytes.ts";
 
 /** Bytes kept for a reader who is slower than the network; then the connection is paused. Node's socket default. */
 const HIGH_WATER_MARK = 65_536;
-/** Memory for a body of up to this size is made before it comes; for a larger one when half of it is here. */
-const MAX_ROOM_BYTES = 1_048_576;
 /** What dump() reads at most. */
 const MAX_DUMPED_BYTES = 131_072;
 /** What ends its reading. */
 const ENOUGH = new Error("The body is longer than what is worth reading");
-/** A shorter piece is joined to those before it: a server may send a byte a chunk, and each would cost some 200 more. */
-const SHORT_PIECE_BYTES = 1_024;
-/** The room in which short pieces are joined. */
-const JOINED_PIECE_BYTES = 4_096;
-
 /** How the end of a body is found (RFC 9112 section 6.3); "close": by the connection's end, which proves little. */
 export type BodyFramingKind = "none" | "length" | "chunked" | "close";
 
@@ -99,23 +93,13 @@ interface EachReader {
 
 const NOBODY: Reader = { kind: "none" };
 const DONE: IteratorResult<Uint8Array, undefined> = { done: true, value: undefined };
-const EMPTY = new Uint8Array(0);
 const decoder = new TextDecoder();
 
 /** A {@linkcode ResponseBody} with its other end, by which the connection fills it. */
 export class BufferedBody implements ResponseBody, BodySink {
   readonly framing: BodyFramingKind;
   readonly #source: BodySource;
-  #chunks: Uint8Array[] = [];
-  /** Short pieces, behind those in `#chunks`. */
-  #joining: Uint8Array | undefined;
-  #joiningBytes = 0;
-  #bufferedBytes = 0;
-  readonly #length: number;
-  /** Memory for the whole body; what is kept is its beginning, and the only chunk. */
-  #room: Uint8Array | undefined;
-  /** A piece was given to a reader: what is kept is not the body's beginning. */
-  #hasGiven = false;
+  readonly #kept: KeptBytes;
   #state: "open" | "complete" | "failed" = "open";
   #error: Error | undefined;
   #isUsed = false;
@@ -127,11 +111,19 @@ export class BufferedBody implements ResponseBody, BodySink {
   /** The last step of the iterator: a step that is asked for before it settles comes after it. */
   #lastStep: Promise<IteratorResult<Uint8Array, undefined>> | undefined;
 
-  /** `source` is asked to go on or to give up; `length`: of the whole body, where that is known. */
-  constructor(source: BodySource, framing: BodyFramingKind, length: number = Infinity) {
+  /**
+   * `source` is asked to go on or to give up; `length`: of the whole body, where that is known; `outlastsCall`: what is pushed
+   * stays as it is while microtasks run.
+   */
+  constructor(
+    source: BodySource,
+    framing: BodyFramingKind,
+    length: number = Infinity,
+    outlastsCall: boolean = false,
+  ) {
     this.#source = source;
     this.framing = framing;
-    this.#length = length;
+    this.#kept = new KeptBytes(length, outlastsCall);
   }
 
   /** True from the first call that reads the body. */
@@ -150,16 +142,16 @@ export class BufferedBody implements ResponseBody, BodySink {
     switch (reader.kind) {
       case "each":
         if (!this.#isReading) return this.#lend(chunk, reader);
-        this.#keep(chunk);
+        this.#kept.keep(chunk, true);
         return this.#hasRoom();
       case "step":
         this.#reader = NOBODY;
-        this.#hasGiven = true;
+        this.#kept.pass();
         reader.resolve({ done: false, value: owned(chunk) });
         return true;
       case "all":
       case "none":
-        this.#keep(chunk);
+        this.#kept.keep(chunk, reader.kind === "all");
         return reader.kind === "all" || this.#hasRoom();
     }
   }
@@ -183,9 +175,9 @@ export class BufferedBody implements ResponseBody, BodySink {
     this.#state = "failed";
     this.#error = error;
     this.#isPaused = false;
-    if (error instanceof AbortError) this.#forget();
+    if (error instanceof AbortError) this.#kept.forget();
     // What is kept is read first, by a reader of forEach who is still busy.
-    if (this.#reader === NOBODY || (this.#isReading && this.#bufferedBytes > 0)) return;
+    if (this.#reader === NOBODY || (this.#isReading && this.#kept.bytes > 0)) return;
     this.#reader = NOBODY;
     this.#reject!(error);
   }
@@ -194,7 +186,7 @@ export class BufferedBody implements ResponseBody, BodySink {
   takeWhole(): Uint8Array | undefined {
     if (this.#isUsed || this.#state !== "complete") return undefined;
     this.#isUsed = true;
-    return this.#joined();
+    return this.#kept.take();
   }
 
   /** {@linkcode ResponseBody}. */
@@ -217,24 +209,24 @@ export class BufferedBody implements ResponseBody, BodySink {
 
   /** {@linkcode ResponseBody}. */
   bytes(): Promise<Uint8Array> {
-    return this.#collect((bytes) => bytes);
+    return this.#collect(() => this.#kept.take());
   }
 
   /** {@linkcode ResponseBody}. */
   text(): Promise<string> {
-    return this.#collect((bytes) => decoder.decode(bytes));
+    return this.#collect(() => decoder.decode(this.#kept.takeLent()));
   }
 
   /** {@linkcode ResponseBody}. */
   json(): Promise<unknown> {
-    return this.#collect((bytes) => JSON.parse(decoder.decode(bytes)));
+    return this.#collect(() => JSON.parse(decoder.decode(this.#kept.takeLent())));
   }
 
   /** {@linkcode ResponseBody}. */
   dump(): Promise<void> {
     if (this.#isUsed || this.#state !== "complete") return this.#dumpRest();
     this.#isUsed = true;
-    this.#forget();
+    this.#kept.forget();
     return Promise.resolve();
   }
 
@@ -250,17 +242,17 @@ export class BufferedBody implements ResponseBody, BodySink {
     }
   }
 
-  #collect<T>(make: (all: Uint8Array) => T): Promise<T> {
+  #collect<T>(make: () => T): Promise<T> {
     // Errors are rejections whatever the state, so that callers need one way to catch them.
     if (this.#isUsed) return Promise.reject(bodyUsed());
     this.#isUsed = true;
     if (this.#state === "failed") return Promise.reject(this.#error);
     return new Promise((resolve, reject) => {
       // An exception in here rejects: JSON.parse's.
-      if (this.#state === "complete") return resolve(make(this.#joined()));
+      if (this.#state === "complete") return resolve(make());
       const done = (): void => {
         try {
-          resolve(make(this.#joined()));
+          resolve(make());
         } catch (error) {
           reject(error);
         }
@@ -276,7 +268,7 @@ export class BufferedBody implements ResponseBody, BodySink {
       // Asked again before the last step settled: in turn, as generators do.
       return this.#lastStep!.then(() => this.#step());
     }
-    const chunk = this.#shift();
+    const chunk = this.#kept.shift();
     if (chunk !== undefined) return Promise.resolve({ done: false, value: chunk });
     if (this.#state === "complete") return Promise.resolve(DONE);
     if (this.#state === "failed") return Promise.reject(this.#error);
@@ -288,7 +280,7 @@ export class BufferedBody implements ResponseBody, BodySink {
   }
 
   #leave(): Promise<IteratorResult<Uint8Array, undefined>> {
-    this.#forget();
+    this.#kept.forget();
     if (this.#state === "open") this.#source.abortBody(new AbortError("The body was not read to its end"));
     return Promise.resolve(DONE);
   }
@@ -296,7 +288,7 @@ export class BufferedBody implements ResponseBody, BodySink {
   /** What was kept goes to forEach's reader, up to where it returns a promise; then what comes. */
   #goOn(reader: EachReader): void {
     this.#isReading = false;
-    for (let chunk = this.#shift(); chunk !== undefined; chunk = this.#shift()) {
+    for (let chunk = this.#kept.shiftLent(); chunk !== undefined; chunk = this.#kept.shiftLent()) {
       if (!this.#lend(chunk, reader)) return;
       // It has thrown.
       if (this.#reader !== reader) return;
@@ -309,7 +301,7 @@ export class BufferedBody implements ResponseBody, BodySink {
 
   /** A piece for forEach's reader; false: it returned a promise. */
   #lend(chunk: Uint8Array, reader: EachReader): boolean {
-    this.#hasGiven = true;
+    this.#kept.pass();
     try {
       const result = reader.read(chunk);
       if (!isThenable(result)) return true;
@@ -326,57 +318,9 @@ export class BufferedBody implements ResponseBody, BodySink {
   #giveUp(error: unknown): void {
     const reject = this.#reject!;
     this.#reader = NOBODY;
-    this.#forget();
+    this.#kept.forget();
     if (this.#state === "open") this.#source.abortBody(new AbortError(error));
     reject(error);
-  }
-
-  #keep(chunk: Uint8Array): void {
-    if (this.#room === undefined && this.#isWorthRoom(chunk.length)) this.#makeRoom();
-    const room = this.#room;
-    if (room === undefined) this.#keepPiece(chunk);
-    else room.set(chunk, this.#bufferedBytes);
-    this.#bufferedBytes += chunk.length;
-    if (room !== undefined) this.#chunks = [room.subarray(0, this.#bufferedBytes)];
-  }
-
-  #keepPiece(chunk: Uint8Array): void {
-    const { length } = chunk;
-    // Most bodies are one piece: the first is never joined.
-    if (length >= SHORT_PIECE_BYTES || this.#bufferedBytes === 0) {
-      this.#endJoining();
-      this.#chunks.push(owned(chunk));
-      return;
-    }
-    if (this.#joiningBytes + length > JOINED_PIECE_BYTES) this.#endJoining();
-    this.#joining ??= new Uint8Array(JOINED_PIECE_BYTES);
-    this.#joining.set(chunk, this.#joiningBytes);
-    this.#joiningBytes += length;
-  }
-
-  #endJoining(): void {
-    if (this.#joining === undefined) return;
-    this.#chunks.push(this.#joining.slice(0, this.#joiningBytes));
-    this.#joining = undefined;
-    this.#joiningBytes = 0;
-  }
-
-  /** All that came is kept, more will come, and half of the whole is there, or the whole is little and wanted by a reader. */
-  #isWorthRoom(comingBytes: number): boolean {
-    const bytes = this.#bufferedBytes + comingBytes;
-    // One copy of a whole is as good.
-    if (this.#hasGiven || (bytes === this.#length && this.#bufferedBytes === 0)) return false;
-    return bytes * 2 >= this.#length || (this.#reader.kind === "all" && this.#length <= MAX_ROOM_BYTES);
-  }
-
-  #makeRoom(): void {
-    this.#endJoining();
-    const room = this.#room = new Uint8Array(this.#length);
-    let at = 0;
-    for (const chunk of this.#chunks) {
-      room.set(chunk, at);
-      at += chunk.length;
-    }
   }
 
   #use(): void {
@@ -385,44 +329,8 @@ export class BufferedBody implements ResponseBody, BodySink {
   }
 
   #hasRoom(): boolean {
-    this.#isPaused = this.#bufferedBytes > HIGH_WATER_MARK;
+    this.#isPaused = this.#kept.bytes > HIGH_WATER_MARK;
     return !this.#isPaused;
-  }
-
-  #shift(): Uint8Array | undefined {
-    if (this.#chunks.length === 0) this.#endJoining();
-    const chunk = this.#chunks.shift();
-    if (chunk === undefined) return undefined;
-    this.#hasGiven = true;
-    this.#room = undefined;
-    this.#bufferedBytes -= chunk.length;
-    return chunk;
-  }
-
-  #joined(): Uint8Array {
-    this.#endJoining();
-    const chunks = this.#chunks;
-    if (chunks.length === 1) {
-      this.#forget();
-      return chunks[0]!;
-    }
-    if (chunks.length === 0) return EMPTY;
-    const all = new Uint8Array(this.#bufferedBytes);
-    let at = 0;
-    for (const chunk of chunks) {
-      all.set(chunk, at);
-      at += chunk.length;
-    }
-    this.#forget();
-    return all;
-  }
-
-  #forget(): void {
-    this.#chunks = [];
-    this.#joining = undefined;
-    this.#joiningBytes = 0;
-    this.#room = undefined;
-    this.#bufferedBytes = 0;
   }
 
   #resume(): void {
@@ -430,12 +338,6 @@ export class BufferedBody implements ResponseBody, BodySink {
     this.#isPaused = false;
     this.#source.resumeBody();
   }
-}
-
-/** A copy. For 64 KiB slice() takes two thirds of the constructor's time, but a Buffer's shares its memory. */
-function owned(chunk: Uint8Array): Uint8Array {
-  const isLarge = chunk.length >= 1_024 && chunk.constructor === Uint8Array;
-  return isLarge ? chunk.slice() : new Uint8Array(chunk);
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

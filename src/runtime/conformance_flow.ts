@@ -111,6 +111,30 @@ function failing(): (name: string) => () => void {
 }
 
 function contentTests(add: AddTest): void {
+  add("bytes that were lent stay as they are for as long as info says", async (s) => {
+    const server = await s.listen("plain", (peer) => peer.send(pattern(1, 0, MIB)));
+    let compared = 0;
+    const clients = Array.from({ length: 4 }, () => {
+      const onData = (chunk: Uint8Array): void => {
+        if (client.socket.info?.lentOutlastsCall !== true) return;
+        const copy = new Uint8Array(chunk);
+        const compare = (turns: number): void => {
+          if (turns > 0) return queueMicrotask(() => compare(turns - 1));
+          compared += chunk.length;
+          if (chunk.some((byte, index) => byte !== copy[index])) s.violate("lent bytes have changed");
+        };
+        compare(16);
+      };
+      const client = s.connect(server.options, { onData });
+      client.intake.expect(1);
+      return client;
+    });
+    await s.until(() => clients.every(({ intake }) => intake.length === MIB), "all bytes");
+    await s.quiet();
+    const lasts = clients[0]!.socket.info?.lentOutlastsCall === true;
+    equal(compared, lasts ? 4 * MIB : 0, "bytes that were compared");
+  });
+
   add("bytes of every value arrive unchanged, both ways", async (s) => {
     const { client, peer } = await s.pair();
     const all = Uint8Array.from({ length: 256 }, (_, index) => index);

@@ -15,7 +15,12 @@ import { systemClock } from "../clock.ts";
 import { callLookup, lookupAddresses, readConnectOptions, readStartTlsOptions } from "./connect_options.ts";
 import { unsupportedOptionError } from "./errors.ts";
 import { bindDuplex, takeBack } from "./node_bindings.ts";
-import { connectsBeforeChecks, nodeCapabilities, tlsNeedsGate } from "./node_capabilities.ts";
+import {
+  connectsBeforeChecks,
+  lentOutlastsCall,
+  nodeCapabilities,
+  tlsNeedsGate,
+} from "./node_capabilities.ts";
 import { Gate } from "./node_gate.ts";
 import { NodeSocket, type Peer, type ReadStyle } from "./node_socket.ts";
 import {
@@ -159,7 +164,7 @@ function connect(
     stages.watch(stream, options);
     stream.once("connect", () => {
       stream.setNoDelay(options.noDelay ?? true);
-      socket.open({ ...infoOf(stream, hints), opening: stages.ended() });
+      socket.open({ ...infoOf(stream, hints), opening: stages.ended(), lentOutlastsCall });
     });
     return socket;
   }

@@ -18,6 +18,12 @@ export const tlsNeedsGate: boolean = hostOf() === "deno";
 /** A net.Socket that is ended in the turn that opened it tells the peer's end and not the bytes before it. */
 export const endsTooSoon: boolean = hostOf() === "deno";
 
+/**
+ * The system reads into the common buffer only when the microtasks that the last read has led to have run. Not of TLS, which
+ * may give several records in one call.
+ */
+export const lentOutlastsCall: boolean = hostOf() === "node";
+
 /** Given a `secureContext`, `tls.connect` sends the host as SNI although the `servername` is empty. */
 export const contextForcesSni: boolean = hostOf() === "bun";
 

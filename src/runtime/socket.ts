@@ -306,6 +306,11 @@ export interface SocketInfo {
   readonly tls?: TlsInfo | undefined;
   /** Hints that were asked for and could not be honoured. */
   readonly ignoredHints?: readonly string[] | undefined;
+  /**
+   * What `onData` was lent stays as it is until the microtasks that are queued then have run: nothing is read before. Default:
+   * it means something else once the call has returned.
+   */
+  readonly lentOutlastsCall?: boolean | undefined;
   /** How long each stage of the connect took; undefined: the adapter does not tell, or did not connect by itself. */
   readonly opening?: SocketOpening | undefined;
 }

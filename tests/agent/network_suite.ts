@@ -9,7 +9,7 @@ import {
   type Server as NetServer,
   type Socket,
 } from "node:net";
-import { Agent, type AgentOptions, type LookupFunction } from "@holdfast/agent";
+import { Agent, type AgentOptions, type LookupFunction, type ResponseBody } from "@holdfast/agent";
 import { adapterFor } from "../../src/runtime/mod.ts";
 import { ca, expired, good, selfSigned, unknownCa, wrongHost } from "../certs/certs.ts";
 import { suite } from "../harness/suite.ts";
@@ -105,6 +105,56 @@ test("never more sockets than maxSockets where each is closed after its request"
     });
     assert.is(origin.accepted(), 60);
     assert.ok(origin.peak() <= 3, `${origin.peak()} sockets were open at once`);
+  });
+});
+
+/** Ways to come to a body: at once, some turns of the microtask queue later, and in another turn of the loop. */
+const PAUSES: readonly (() => Promise<void>)[] = [
+  () => Promise.resolve(),
+  ...[1, 5, 7, 8, 9, 30].map((turns) => async () => {
+    for (let i = 0; i < turns; i++) await undefined;
+  }),
+  () => new Promise((resolve) => setTimeout(resolve, 0)),
+];
+
+const BODY_READERS: readonly ((body: ResponseBody) => Promise<string>)[] = [
+  (body) => body.text(),
+  async (body) => new TextDecoder().decode(await body.bytes()),
+  async (body) => {
+    let all = "";
+    await body.forEach((lent) => void (all += new TextDecoder().decode(lent)));
+    return all;
+  },
+  async (body) => {
+    let all = "";
+    for await (const piece of body) {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      all += new TextDecoder().decode(piece);
+    }
+    return all;
+  },
+];
+
+test("bodies of many connections at once are each their own, whenever and however they are read", async () => {
+  const sizes = [100, 8_192, 60_000, 70_000, 200_000];
+  const bodyOf = (id: number): string => String.fromCharCode(97 + id % 26).repeat(sizes[id % sizes.length]!);
+  const server = createServer((request, response) => response.end(bodyOf(Number(request.url!.slice(1)))));
+  await withOrigin(server, async (origin) => {
+    await withAgent({ maxSockets: 20 }, async (agent) => {
+      let id = 0;
+      let wrong = 0;
+      const work = async (): Promise<void> => {
+        while (id < 640) {
+          const own = id++;
+          const { body } = await agent.request(`http://127.0.0.1:${origin.port}/${own}`);
+          await PAUSES[own % PAUSES.length]!();
+          const text = await BODY_READERS[Math.floor(own / PAUSES.length) % BODY_READERS.length]!(body);
+          if (text !== bodyOf(own)) wrong++;
+        }
+      };
+      await Promise.all(Array.from({ length: 20 }, work));
+      assert.is(wrong, 0);
+    });
   });
 });
 
