@@ -70,7 +70,7 @@ export class TlsAttempt {
     this.#subject = options.servername || options.host || host;
     const wanted = options.servername ?? this.#subject;
     const sentName = net.isIP(wanted) === 0 ? wanted : "";
-    this.#key = sessionKey(`${this.#subject}/${sentName}/${port}`, options);
+    this.#key = `${trustOf(options)};${sessionKey(`${this.#subject}/${sentName}/${port}`, options)}`;
     this.#offered = this.#sessionToOffer();
     this.hello = {
       servername: sentName,
@@ -206,13 +206,34 @@ function canonicalIPv6(address: string): string {
 function contextSettings(options: TlsOptions, isSilent: boolean, { contexts }: TlsMemory): object {
   if (options.secureContext !== undefined) return { secureContext: options.secureContext };
   if (isSilent && contextForcesSni) return keyMaterial(options);
-  const key = contextKey(options);
+  const key = `${trustOf(options)};${contextKey(options)}`;
   let secureContext = contexts.get(key);
   if (secureContext === undefined) {
     secureContext = tls.createSecureContext(keyMaterial(options) as tls.SecureContextOptions);
     contexts.set(key, secureContext);
   }
   return { secureContext };
+}
+
+/** What may change the authorities of a process, where the runtime has it: Node from 22.19 on, and Bun. */
+interface AuthorityControl {
+  setDefaultCACertificates?: unknown;
+  getCACertificates?(type: "default"): readonly string[];
+}
+
+let authorities: readonly string[] | undefined;
+let generation = 0;
+
+// Whoever is trusted by default is whom tls.setDefaultCACertificates() has named last: neither a context nor a session from
+// before may be used for a connect that names no authority itself. The list is one object until it is set anew.
+function trustOf({ ca, secureContext }: TlsOptions): number {
+  const { setDefaultCACertificates, getCACertificates } = tls as unknown as AuthorityControl;
+  if (ca !== undefined || secureContext !== undefined || !nodeCapabilities.resumesSessions) return 0;
+  if (setDefaultCACertificates === undefined || getCACertificates === undefined) return 0;
+  const now = getCACertificates("default");
+  if (now !== authorities) generation++;
+  authorities = now;
+  return generation;
 }
 
 function keyMaterial(options: TlsOptions): object {

@@ -39,6 +39,34 @@ async function visit(connect: Connect, port: number, options: TlsOptions): Promi
   return socket.info?.tls?.resumed === true ? "resumed" : "full";
 }
 
+const control = tls as unknown as {
+  setDefaultCACertificates?(list: readonly (string | Uint8Array)[]): void;
+  getCACertificates?(type: string): string[];
+};
+const setsDefaultAuthorities = control.setDefaultCACertificates !== undefined && resumesSessions;
+
+test.needs(
+  { setsDefaultAuthorities },
+  "authorities set by tls.setDefaultCACertificates() hold from the next connect on, for sessions too",
+  () =>
+    usingServer({ ...good, maxVersion: "TLSv1.2" }, async ({ port }) => {
+      const before = control.getCACertificates!("default");
+      const connect = createNodeConnect();
+      try {
+        control.setDefaultCACertificates!([ca]);
+        assert.is(await visit(connect, port, {}), "full");
+        // Bun makes the list anew each time once it has been set, and so each connect a context.
+        assert.ok(["full", "resumed"].includes(await visit(connect, port, {})));
+        control.setDefaultCACertificates!([otherCa]);
+        assert.not.ok(["full", "resumed"].includes(await visit(connect, port, {})));
+        control.setDefaultCACertificates!([ca]);
+        assert.is(await visit(connect, port, {}), "full");
+      } finally {
+        control.setDefaultCACertificates!(before);
+      }
+    }),
+);
+
 for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
   test.needs(
     { resumesSessions },
