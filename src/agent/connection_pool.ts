@@ -10,6 +10,7 @@
  */
 
 import type { Duplex } from "node:stream";
+import type { ConnectionHooks, ConnectionSettings } from "./connection_rules.ts";
 import { AgentClosedError, AgentDestroyedError, PoolError, TimeoutError } from "./core/errors.ts";
 import { PoolCore, type PoolErrorCode, type PoolLimits, type PoolSink } from "./core/pool.ts";
 import { DeadlineQueue } from "./deadline_queue.ts";
@@ -26,8 +27,6 @@ import { ExchangeWaiter, type PoolOfWaiters } from "./exchange_waiter.ts";
 import { PoolEvents } from "./pool_events.ts";
 import { PoolStats } from "./pool_stats.ts";
 import {
-  type ConnectionHooks,
-  type ConnectionSettings,
   PooledConnection,
   type PoolOfConnections,
   type PoolSlot,
@@ -57,7 +56,7 @@ export interface PoolSettings extends PoolLimits, ConnectionSettings {
 export type StreamAnswer = (error?: unknown, stream?: Duplex) => void;
 
 /** An agent's methods that decide about its pool, as they are now. */
-export interface PoolHooks extends ConnectionHooks {
+export interface PoolHooks extends ConnectionHooks<PooledConnection> {
   /** Somebody has replaced Node's ways to make a stream: they make the streams of exchanges, too. */
   readonly isDialReplaced: boolean;
   /** Somebody listens for the agent's 'keylog'. */

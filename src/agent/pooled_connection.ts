@@ -13,11 +13,8 @@ import type { Duplex } from "node:stream";
 import { Connection, type ConnectionOwner, type SpentReason } from "./connection.ts";
 import { AgentDestroyedError, ConnectionClosedError, TimeoutError } from "./core/errors.ts";
 import type { KeepAliveVerdict } from "./core/keep_alive.ts";
-import type { Link } from "./core/linked_list.ts";
-import type { PoolCore, Slot, Ticket } from "./core/pool.ts";
+import type { Slot } from "./core/pool.ts";
 import type { KnownEndpoint } from "./endpoint_table.ts";
-import type { PoolEvents } from "./pool_events.ts";
-import type { PoolStats } from "./pool_stats.ts";
 import {
   asError,
   aside,
@@ -28,11 +25,12 @@ import {
   lent,
   refusalOf,
   shownStream,
-  unreadOf,
+  StreamListeners,
 } from "./pooled_stream.ts";
-import type { Clock, Timer } from "../clock.ts";
-import type { Context } from "../runtime/context.ts";
-import { type AfterPoll, fromDuplex, openingEvent, streamOf } from "../runtime/mod.ts";
+import type { PoolOf, QueueDeadlineOf, WaiterOf } from "./pool_roles.ts";
+import { UnreadWatch } from "./unread_watch.ts";
+import type { Timer } from "../clock.ts";
+import { fromDuplex, openingEvent, streamOf } from "../runtime/mod.ts";
 import type { Socket } from "../runtime/socket.ts";
 
 /** How long a closed connection waits for its peer's FIN, ms; then its slot comes back all the same. */
@@ -42,124 +40,13 @@ const CLOSE_TIMEOUT_MS = 1_000;
 export type PoolSlot = Slot<PooledConnection, Waiter>;
 
 /** Somebody who wants a connection. */
-export interface Waiter {
-  /** Where to. */
-  readonly endpoint: KnownEndpoint;
-  /** What Node's methods and views are given as the request. */
-  readonly request: object;
-  /** The asynchronous context in which it was asked for, where that is known. */
-  readonly context?: Context | undefined;
-  /** Its users see the socket of the connection that is made for it. */
-  readonly showsSocket?: boolean;
-  /** It uses the stream and not the Connection. */
-  readonly usesStream: boolean;
-  /** Why it takes a new connection whatever is free. */
-  readonly newBecause?: "retry" | "given" | undefined;
-  /** Its place in the queue, if it had to queue. */
-  ticket: Ticket<PooledConnection, Waiter> | undefined;
-  /** When it has waited long enough, if there is such a time. */
-  deadline: Link<QueueDeadline> | undefined;
-  /** Its connection, from the decision to connect on. */
-  pooled: PooledConnection | undefined;
-  /** A connection is being made for it. */
-  onConnecting(socket: Socket): void;
-  /** Begins: on a connection that is open and quiet or, with `usesStream`, has a stream. */
-  start(pooled: PooledConnection): void;
-  /** Ends before it has begun. At most the first call counts. */
-  fail(error: Error): void;
-}
+export type Waiter = WaiterOf<PooledConnection>;
 
 /** The end of a waiter's time in the queue. */
-export interface QueueDeadline {
-  /** Who waits. */
-  readonly waiter: Waiter;
-  /** Until when, ms. */
-  readonly at: number;
-  /** For how long, ms. */
-  readonly timeoutMs: number;
-}
+export type QueueDeadline = QueueDeadlineOf<PooledConnection>;
 
 /** What of a pool its connections use. */
-export interface PoolOfConnections {
-  /** The rules. */
-  readonly core: PoolCore<PooledConnection, Waiter>;
-  /** The time. */
-  readonly clock: Clock;
-  /**
-   * Waits for a poll of the event loop. Before the first byte on a connection that has served lies one: bytes that nobody
-   * asked for, or the peer's FIN, may lie in the kernel, where no runtime lets us look. Written upon at once, the former
-   * are read as the next request's answer (docs/defects.md, D10; GHSA-35p6-xmwp-9g52), and the request is lost to the
-   * latter (D9). Either closes the connection once it is told, and the request goes elsewhere.
-   */
-  readonly afterPoll: AfterPoll;
-  /** What has happened so far. */
-  readonly stats: PoolStats;
-  /** What has happened lately. */
-  readonly events: PoolEvents;
-  /** It drains: nothing is parked any more. */
-  readonly isClosed: boolean;
-  /** Everything is being ended at once. */
-  readonly isDestroying: boolean;
-  /** What the user asked for. */
-  readonly settings: ConnectionSettings;
-  /** Node's methods, as they are now. */
-  readonly hooks: ConnectionHooks;
-  /** Carries out what the core has decided. */
-  drain(): void;
-  /** A body was read by nobody until its time was over. */
-  onUnreadBody(): void;
-  /** The connection is gone, or somebody else's: its slot comes back. */
-  forget(pooled: PooledConnection): void;
-  /**
-   * The connection is gone, and its slot comes back a little later: its server may not have heard of it yet, and would count
-   * one too many if another came at once; `isAnswered`: it has ended by itself, or has answered our FIN.
-   */
-  linger(pooled: PooledConnection, isAnswered: boolean): void;
-  /** Calls `then` once a server has heard of the end of a connection. */
-  afterNews(isAnswered: boolean, then: () => void): void;
-  /** Dials anew in the slot of a connection that was lost before its waiter could begin. */
-  redial(slot: PoolSlot): void;
-  /** Finds another connection for a waiter whose own was taken away before it could begin. */
-  askAgain(waiter: Waiter): void;
-}
-
-/** What an agent says of each of its connections; read when it is needed, so that it may change. */
-export interface ConnectionSettings {
-  /** Connections are parked. */
-  readonly keepAlive: boolean;
-  /** Delay of the first TCP keep-alive probe of a parked connection, ms. */
-  readonly keepAliveMsecs: number;
-  /** Taken off the server's hint, ms. */
-  readonly agentKeepAliveTimeoutBuffer: number;
-  /** Longest time from the dial until the connection is open, ms; Infinity: none. */
-  readonly connectTimeout: number;
-  /** Longest time parked, ms, where the server does not hint at less; Infinity: none. */
-  readonly idleTimeout: number;
-  /** How long connections take new requests, ms; each up to a tenth less, so that not all end at once. Infinity: no bound. */
-  readonly maxLifetime: number;
-  /** How long a response's body may lie unread, ms; Infinity: no bound. */
-  readonly unreadBodyTimeout: number;
-  /** Most requests on one connection; Infinity: no bound. */
-  readonly maxRequestsPerSocket: number;
-}
-
-/** The methods of an agent that decide about connections; streams are made only where somebody looks at them. */
-export interface ConnectionHooks {
-  /** `keepSocketAlive()`; undefined: nobody has replaced Node's. */
-  readonly keepSocketAlive: ((stream: Duplex) => unknown) | undefined;
-  /** `reuseSocket()`; undefined: nobody has replaced Node's. */
-  readonly reuseSocket: ((stream: Duplex, request: object) => void) | undefined;
-  /** Somebody wants to see each stream as soon as there is one. */
-  readonly isStreamWatched: boolean;
-  /** Somebody listens for the agent's 'free'. */
-  readonly isFreeWatched: boolean;
-  /** A stream has come into being that users may see. */
-  onStream(stream: Duplex, pooled: PooledConnection): void;
-  /** The stream's borrower, or a user, says that it is free; or a connection of ours is, and somebody listens. */
-  onFree(stream: Duplex, endpoint: KnownEndpoint): void;
-  /** A stream has closed or has been taken out of the agent. */
-  onRemove(stream: Duplex, endpoint: KnownEndpoint): void;
-}
+export type PoolOfConnections = PoolOf<PooledConnection>;
 
 /** See the file's comment. */
 export class PooledConnection implements ConnectionOwner {
@@ -174,14 +61,15 @@ export class PooledConnection implements ConnectionOwner {
   /** Whom it is dialled for, until it is open: an idle connection holds nothing of its first request. */
   #dialler: Waiter | undefined;
   #stream: Duplex | undefined;
-  #listeners: Readonly<Record<string, () => void>> | undefined;
+  // Made for a stream that somebody sees: an idle connection of our own requests has none.
+  #listeners: StreamListeners | undefined;
   #hasSocket = false;
   #isAnswered = false;
   /** Its user's for good, whatever becomes of it. */
   #isDetached = false;
   #connectTimer: Timer | undefined;
   #closeTimer: Timer | undefined;
-  #unreadTimer: Timer | undefined;
+  #unread: UnreadWatch | undefined;
   #isParked = false;
   /** Until when it may lie idle, by what was known when it last became so, ms. */
   #expiresAt = Infinity;
@@ -335,9 +223,9 @@ export class PooledConnection implements ConnectionOwner {
     this.#setStream(stream);
     this.connection.lend();
     this.#borrower = waiter;
-    this.#stopListening();
+    this.#listeners?.stop();
     this.#listen();
-    this.#watchBorrower(waiter);
+    this.#unreadWatch?.look(waiter.request, this.#stream!);
     return this.#stream;
   }
 
@@ -351,7 +239,7 @@ export class PooledConnection implements ConnectionOwner {
     if (this.#phase === "dialling") this.#opened();
     if (this.#phase === "gone") return;
     this.#borrower = undefined;
-    this.#unreadTimer?.cancel();
+    this.#unread?.stop();
     this.#hasSocket = true;
     this.connection.takeBack(fromDuplex(stream, this.connection));
     this.#release(idleMs);
@@ -414,7 +302,7 @@ export class PooledConnection implements ConnectionOwner {
     const next = this.#next;
     this.#next = undefined;
     this.#isDetached = true;
-    this.#stopListening();
+    this.#listeners?.stop();
     this.#leave("detached", "unseen");
     if (next !== undefined) this.#pool.askAgain(next);
   }
@@ -446,12 +334,7 @@ export class PooledConnection implements ConnectionOwner {
   }
 
   onConnectionUnread(_connection: Connection, isUnread: boolean): void {
-    const { unreadBodyTimeout } = this.#pool.settings;
-    if (unreadBodyTimeout === Infinity) return;
-    this.#unreadTimer?.cancel();
-    this.#unreadTimer = isUnread
-      ? this.#pool.clock.after(unreadBodyTimeout, () => this.#failUnread())
-      : undefined;
+    this.#unreadWatch?.note(isUnread);
   }
 
   onConnectionSpent(connection: Connection, reason: SpentReason): void {
@@ -485,7 +368,7 @@ export class PooledConnection implements ConnectionOwner {
     this.connection.lend();
     this.#borrower = waiter;
     this.#listen();
-    this.#watchBorrower(waiter);
+    this.#unreadWatch?.look(waiter.request, this.#stream!);
     const event = openingEvent(stream);
     const open = (): void => {
       if (this.#phase === "dialling" && !this.#opened()) stream.destroy();
@@ -495,22 +378,16 @@ export class PooledConnection implements ConnectionOwner {
     waiter.start(this);
   }
 
-  /** Who reads a stream tells nobody how far he has got: so that is looked at from time to time. */
-  #watchBorrower(waiter: Waiter, before?: string): void {
-    const { unreadBodyTimeout } = this.#pool.settings;
-    if (unreadBodyTimeout === Infinity) return;
-    this.#unreadTimer?.cancel();
-    this.#unreadTimer = this.#pool.clock.after(unreadBodyTimeout, () => {
-      if (this.#borrower !== waiter) return;
-      const now = unreadOf(waiter.request, this.#stream!);
-      if (now !== undefined && now === before) this.#failUnread();
-      else this.#watchBorrower(waiter, now);
-    });
-  }
-
-  #failUnread(): void {
-    this.#pool.onUnreadBody();
-    this.fail(new TimeoutError("body", this.#pool.settings.unreadBodyTimeout));
+  /** Undefined: a body may lie for ever. */
+  get #unreadWatch(): UnreadWatch | undefined {
+    const { clock, settings } = this.#pool;
+    const { unreadBodyTimeout } = settings;
+    if (unreadBodyTimeout === Infinity) return undefined;
+    const onUnread = (): void => {
+      this.#pool.onUnreadBody();
+      this.fail(new TimeoutError("body", unreadBodyTimeout));
+    };
+    return this.#unread ??= new UnreadWatch({ clock, unreadBodyTimeout, onUnread });
   }
 
   #opened(): boolean {
@@ -650,7 +527,7 @@ export class PooledConnection implements ConnectionOwner {
     const wasOpen = this.#phase === "open";
     this.#phase = "gone";
     this.endpoint.parsers.leave();
-    this.#unreadTimer?.cancel();
+    this.#unread?.stop();
     this.#connectTimer?.cancel();
     this.#closeTimer?.cancel();
     const { stats, events, clock } = this.#pool;
@@ -665,30 +542,19 @@ export class PooledConnection implements ConnectionOwner {
 
   #setStream(stream: Duplex): void {
     if (this.#stream === stream) return;
-    this.#stopListening();
+    this.#listeners?.stop();
     this.#stream = stream;
     this.#pool.hooks.onStream(stream, this);
   }
 
-  // Node's agent understands these four on every stream of its own. They are made for a stream that somebody sees: an idle
-  // connection of our own requests has none.
-
   #listen(hearsClose: boolean = true): void {
-    if (this.#listeners !== undefined) return;
-    this.#listeners = {
-      free: (): void => this.#pool.hooks.onFree(this.#stream!, this.endpoint),
-      ...hearsClose ? { close: (): void => this.#closed(undefined) } : undefined,
-      timeout: (): void => this.#onStreamTimeout(),
-      agentRemove: (): void => this.#onAgentRemove(),
-      // The request has listeners of its own; between two requests, and before the first is told, there are none.
-      error: ignore,
-    };
-    for (const [event, listener] of Object.entries(this.#listeners)) this.#stream!.on(event, listener);
-  }
-
-  #stopListening(): void {
-    for (const [event, listener] of Object.entries(this.#listeners ?? {})) this.#stream?.off(event, listener);
-    this.#listeners = undefined;
+    this.#listeners ??= new StreamListeners({
+      onFree: () => this.#pool.hooks.onFree(this.#stream!, this.endpoint),
+      onClose: () => this.#closed(undefined),
+      onTimeout: () => this.#onStreamTimeout(),
+      onAgentRemove: () => this.#onAgentRemove(),
+    });
+    this.#listeners.listen(this.#stream!, hearsClose);
   }
 
   #onAgentRemove(): void {

@@ -46,6 +46,53 @@ export function lent(socket: Socket, seen: Duplex | undefined, clock: Clock): Du
   }
 }
 
+/** What Node's agent understands on every stream of its own. */
+export interface StreamEvents {
+  /** Who had it is done with it. */
+  onFree(): void;
+  /** It is gone. */
+  onClose(): void;
+  /** It was idle for the time that was set. */
+  onTimeout(): void;
+  /** It leaves the agent alive. */
+  onAgentRemove(): void;
+}
+
+/** The listeners of one owner on one stream at a time. */
+export class StreamListeners {
+  readonly #owner: StreamEvents;
+  #stream: Duplex | undefined;
+  #listeners: Readonly<Record<string, () => void>> = {};
+
+  /** On no stream yet. */
+  constructor(owner: StreamEvents) {
+    this.#owner = owner;
+  }
+
+  /** Listens, unless it does already. */
+  listen(stream: Duplex, hearsClose: boolean): void {
+    if (this.#stream !== undefined) return;
+    this.#stream = stream;
+    const owner = this.#owner;
+    this.#listeners = {
+      free: () => owner.onFree(),
+      ...hearsClose ? { close: () => owner.onClose() } : undefined,
+      timeout: () => owner.onTimeout(),
+      agentRemove: () => owner.onAgentRemove(),
+      // The request has listeners of its own; between two requests, and before the first is told, there are none.
+      error: ignore,
+    };
+    for (const [event, listener] of Object.entries(this.#listeners)) stream.on(event, listener);
+  }
+
+  /** Takes them off. */
+  stop(): void {
+    for (const [event, listener] of Object.entries(this.#listeners)) this.#stream?.off(event, listener);
+    this.#stream = undefined;
+    this.#listeners = {};
+  }
+}
+
 /** A stream that nobody wants, whose errors nobody hears. */
 export function discard(stream: Duplex | undefined): void {
   stream?.on("error", ignore);
