@@ -7,6 +7,7 @@ import * as https from "node:https";
 import * as net from "node:net";
 import * as assert from "uvu/assert";
 import { Agent, type AgentOptions } from "@holdfast/agent";
+import * as face from "@holdfast/agent/http";
 import { ca, good, otherCa } from "../certs/certs.ts";
 import { suite } from "../harness/suite.ts";
 import { pause, until } from "./door_origin.ts";
@@ -68,10 +69,10 @@ const own: Send = async (agent, port, abortMs) => {
   }
 };
 
-const foreign: Send = (agent, port, abortMs) =>
+const byRequest = (get: typeof http.get): Send => (agent, port, abortMs) =>
   new Promise((resolve) => {
     let outcome = "";
-    const request = http.get({ host: "127.0.0.1", port, agent }, (response) => {
+    const request = get({ host: "127.0.0.1", port, agent }, (response) => {
       response.on("error", () => {});
       response.on("data", (chunk) => outcome += chunk);
     });
@@ -83,7 +84,11 @@ const foreign: Send = (agent, port, abortMs) =>
     });
   });
 
-const FACES: readonly [string, Send][] = [["own", own], ["foreign", foreign]];
+const FACES: readonly [string, Send][] = [
+  ["own", own],
+  ["foreign", byRequest(http.get)],
+  ["http face", byRequest(face.get as unknown as typeof http.get)],
+];
 
 const head = "HTTP/1.1 200 OK\r\n";
 
@@ -117,7 +122,7 @@ for (const [fault, act] of Object.entries(FAULTS)) {
     for (const limits of [{ maxSockets: 2 }, { maxTotalSockets: 2 }]) {
       const agent = new Agent({ keepAlive: true, ...limits });
       await Promise.all(
-        Array.from({ length: 24 }, (_, n) => FACES[n % 2]![1](agent, one.port)),
+        Array.from({ length: 24 }, (_, n) => FACES[n % 3]![1](agent, one.port)),
       );
       agent.destroy();
       await until(() => one.now === 0);
@@ -140,7 +145,7 @@ test("maxTotalSockets holds between origins that take turns", async () => {
   const agent = new Agent({ keepAlive: true, maxTotalSockets: 2 });
   const all = Array.from(
     { length: 60 },
-    (_, n) => FACES[n % 2]![1](agent, origins[n % 3]!.port),
+    (_, n) => FACES[n % 3]![1](agent, origins[n % 3]!.port),
   );
   assert.equal([...new Set(await Promise.all(all))], ["ok"]);
   assert.is(total.peak, 2);
@@ -148,8 +153,8 @@ test("maxTotalSockets holds between origins that take turns", async () => {
   await Promise.all(origins.map((origin) => origin.close()));
 });
 
-for (const [face, send] of FACES) {
-  test(`an aborted request's connection counts until the server has heard, ${face}`, async () => {
+for (const [name, send] of FACES) {
+  test(`an aborted request's connection counts until the server has heard, ${name}`, async () => {
     const one = await counted(http.createServer(() => {}));
     const agent = new Agent({ keepAlive: true, maxSockets: 2 });
     await Promise.all(Array.from({ length: 16 }, (_, n) => send(agent, one.port, 4 + n * 3)));
@@ -158,7 +163,7 @@ for (const [face, send] of FACES) {
     await one.close();
   });
 
-  test(`a createConnection that is still at work when its request is given up counts, ${face}`, async () => {
+  test(`a createConnection that is still at work when its request is given up counts, ${name}`, async () => {
     const one = await counted(http.createServer((_request, response) => void response.end("ok")));
     const agent = new Agent({ keepAlive: true, maxSockets: 2 });
     let calls = 0;
@@ -178,7 +183,7 @@ for (const [face, send] of FACES) {
     await one.close();
   });
 
-  test(`a createConnection that never answers gives its slot back a second after its request, ${face}`, async () => {
+  test(`a createConnection that never answers gives its slot back a second after its request, ${name}`, async () => {
     const one = await counted(http.createServer((_request, response) => void response.end("ok")));
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     agent.createConnection = (): undefined => {};
@@ -191,7 +196,7 @@ for (const [face, send] of FACES) {
     await one.close();
   });
 
-  test(`destroy() while a createConnection is at work: its stream is destroyed when it comes, ${face}`, async () => {
+  test(`destroy() while a createConnection is at work: its stream is destroyed when it comes, ${name}`, async () => {
     const one = await counted(http.createServer((_request, response) => void response.end("ok")));
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const { createConnection } = agent;
@@ -204,7 +209,7 @@ for (const [face, send] of FACES) {
     const all = [send(agent, one.port), send(agent, one.port)];
     await pause(5);
     agent.destroy();
-    const expected = face === "own" ? "ERR_AGENT_DESTROYED" : "ECONNRESET";
+    const expected = name === "own" ? "ERR_AGENT_DESTROYED" : "ECONNRESET";
     for (const outcome of await Promise.all(all)) {
       assert.ok([expected, "ERR_AGENT_DESTROYED"].includes(outcome), outcome);
     }
@@ -215,7 +220,7 @@ for (const [face, send] of FACES) {
     await one.close();
   });
 
-  test(`a createConnection that answers and then throws fails its request and leaves no stream, ${face}`, async () => {
+  test(`a createConnection that answers and then throws fails its request and leaves no stream, ${name}`, async () => {
     const one = await counted(http.createServer((_request, response) => void response.end("ok")));
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const { createConnection } = agent;
@@ -271,13 +276,78 @@ test("a stream that is refused because it is not encrypted counts until the serv
   await one.close();
 });
 
+/** Answers of a createConnection, by the request's number: each fault beside streams that work. */
+const ANSWERS:
+  readonly ((port: number, callback: (error: Error | null, stream?: net.Socket) => void) => unknown)[] = [
+    (port) => net.connect(port, "127.0.0.1"),
+    (port, callback) => void setTimeout(() => callback(null, net.connect(port, "127.0.0.1")), 2),
+    () => {
+      throw Object.assign(new Error("no"), { code: "ENO" });
+    },
+    (_, callback) => void setTimeout(() => callback(Object.assign(new Error("no"), { code: "ENO" })), 3),
+    () => Promise.reject(Object.assign(new Error("no"), { code: "ENO" })),
+    async (port) => {
+      await pause(1);
+      return net.connect(port, "127.0.0.1");
+    },
+    (_, callback) => {
+      const error = Object.assign(new Error("no"), { code: "ENO" });
+      callback(error);
+      callback(error);
+      setTimeout(() => callback(error), 1);
+    },
+  ];
+
+for (const [name, send] of FACES) {
+  test(`every way of a createConnection to answer settles its request and no other, ${name}`, async () => {
+    const one = await counted(http.createServer((_request, response) => {
+      // So that each request dials.
+      response.setHeader("connection", "close").end("ok");
+    }));
+    const agent = new Agent({ keepAlive: true, maxSockets: 2 });
+    let calls = 0;
+    agent.createConnection = ((_options: object, callback: () => void) =>
+      ANSWERS[calls++ % ANSWERS.length]!(one.port, callback)) as never;
+    const outcomes = await Promise.all(Array.from({ length: 42 }, () =>
+      send(agent, one.port)));
+    assert.equal([...new Set(outcomes)].sort(), ["ENO", "ok"]);
+    assert.equal([calls, outcomes.filter((outcome) => outcome === "ENO").length], [42, 24]);
+    assert.ok(one.peak <= 2, `${one.peak}`);
+    await until(() => Object.keys(agent.sockets).length === 0);
+    assert.equal(Object.keys(agent.requests), []);
+    agent.destroy();
+    await until(() => agent.totalSocketCount === 0 && one.now === 0);
+    await one.close();
+  });
+
+  test(`requests that wait are served in the order of their arrival, ${name}`, async () => {
+    const order: number[] = [];
+    const one = await counted(http.createServer((request, response) => {
+      response.setHeader("connection", order.length % 3 === 0 ? "close" : "keep-alive");
+      response.end("ok");
+      request.resume();
+    }));
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    await Promise.all(
+      Array.from({ length: 12 }, async (_, n) => {
+        assert.is(await send(agent, one.port), "ok");
+        order.push(n);
+      }),
+    );
+    assert.equal(order, [...order.keys()]);
+    assert.is(one.peak, 1);
+    agent.destroy();
+    await one.close();
+  });
+}
+
 test("maxSockets holds for requests given up at any moment of a dial", async () => {
   const one = await counted(http.createServer((_request, response) => {
     setTimeout(() => response.end("ok"), 1);
   }));
   const agent = new Agent({ keepAlive: true, maxSockets: 3 });
   for (let round = 0; round < 5; round++) {
-    await Promise.all(Array.from({ length: 12 }, (_, n) => FACES[n % 2]![1](agent, one.port, n % 4)));
+    await Promise.all(Array.from({ length: 12 }, (_, n) => FACES[n % 3]![1](agent, one.port, n % 4)));
     agent.closeIdle();
   }
   assert.ok(one.peak <= 3, `${one.peak}`);
