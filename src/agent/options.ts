@@ -129,6 +129,19 @@ export function readAgentOptions(
   if (typeof options !== "object" || options === null) {
     throw invalidArgType("options", "of type object", options);
   }
+  checkClock(options.clock);
+  return readGiven(withoutNulls(options), defaultMaxSockets);
+}
+
+// In Node null counts as unset, as in `{ timeout: settings.timeout ?? null }`.
+function withoutNulls(options: AgentOptions): AgentOptions {
+  const entries = Object.entries(options);
+  return entries.some(([, value]) => value === null)
+    ? Object.fromEntries(entries.filter(([, value]) => value !== null))
+    : options;
+}
+
+function readGiven(options: AgentOptions, defaultMaxSockets: number): AgentSettings {
   if ((options as { proxyEnv?: unknown }).proxyEnv !== undefined) {
     throw new ArgumentTypeError("ERR_UNSUPPORTED_OPTION", 'The option "proxyEnv" is not supported yet');
   }
@@ -138,7 +151,6 @@ export function readAgentOptions(
   }
   if (typeof keepAlive !== "boolean") throw invalidArgType("options.keepAlive", "of type boolean", keepAlive);
   familyOf(options.family);
-  checkClock(options.clock);
   delay("timeout", options.timeout);
   cap("maxCachedSessions", options.maxCachedSessions, 0);
   return {

@@ -161,6 +161,30 @@ test("the stream of a plain connection has none of TLSSocket's methods: programs
     }
   }));
 
+test("an agent's option that is null counts as unset", () =>
+  withOrigin((socket) => socket.write(ok()), async ({ port }) => {
+    const names = [
+      "keepAlive",
+      "timeout",
+      "maxSockets",
+      "maxFreeSockets",
+      "scheduling",
+      "keepAliveMsecs",
+      "family",
+    ];
+    const agent = new http.Agent(Object.fromEntries(names.map((name) => [name, null])) as never);
+    equal([agent.keepAlive, agent.maxSockets, agent.maxFreeSockets, agent.scheduling], [
+      false,
+      Infinity,
+      256,
+      "lifo",
+    ]);
+    const request = http.get({ host: "127.0.0.1", port, agent });
+    is(await textOf(await responseTo(request)), "ok");
+    agent.destroy();
+    await closed(request);
+  }));
+
 test("a bad argument is thrown at once, and nothing is sent", () =>
   withOrigin((socket) => socket.end(ok()), async ({ port, heads }) => {
     const agent = new http.Agent();
