@@ -103,6 +103,8 @@ export class ForeignRequest implements Waiter {
   #isSettled = false;
   /** What stands in front of the request's `destroy`. */
   #watcher: unknown;
+  /** The user's own `destroy`, if the request has one. */
+  #ownDestroy: PropertyDescriptor | undefined;
 
   /** A request that has not asked yet. */
   constructor(pool: PoolOfWaiters, request: NodeRequest, endpoint: KnownEndpoint, settings: ForeignSettings) {
@@ -124,6 +126,7 @@ export class ForeignRequest implements Waiter {
       return result;
     };
     this.#watcher = value;
+    this.#ownDestroy = Object.getOwnPropertyDescriptor(request, "destroy");
     Object.defineProperty(request, "destroy", {
       configurable: true,
       enumerable: false,
@@ -196,7 +199,8 @@ export class ForeignRequest implements Waiter {
     const { request } = this;
     // Somebody else may stand in front of ours by now.
     if (this.#watcher !== undefined && request.destroy === this.#watcher) {
-      Reflect.deleteProperty(request, "destroy");
+      if (this.#ownDestroy === undefined) Reflect.deleteProperty(request, "destroy");
+      else Object.defineProperty(request, "destroy", this.#ownDestroy);
     }
     this.#watcher = undefined;
   }

@@ -338,6 +338,25 @@ test("a Duplex that is no net.Socket carries requests", async () => {
   await one.close();
 });
 
+test("a request keeps a destroy() of its own, which is called while it waits, too", async () => {
+  const one = await origin(() => {});
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const calls: string[] = [];
+  const target = { host: "127.0.0.1", port: one.port };
+  const first = http.get({ ...target, agent }).on("error", () => {});
+  const destroy = (): void => void calls.push("destroy");
+  const waiting = { destroy, getHeader: () => undefined, onSocket: () => void calls.push("onSocket") };
+  agent.addRequest(waiting as never, target);
+  const [name] = Object.keys(agent.requests);
+  assert.ok(agent.requests[name!]![0] as unknown === waiting);
+  waiting.destroy();
+  assert.equal([calls, Object.keys(agent.requests)], [["destroy", "onSocket"], []]);
+  assert.ok(waiting.destroy === destroy);
+  first.destroy();
+  agent.destroy();
+  await one.close();
+});
+
 test("agent: false and an agent without addRequest do not meet ours", async () => {
   const one = await origin(hello);
   assert.is((await send({ port: one.port, agent: false })).body, "hello");
