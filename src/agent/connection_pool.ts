@@ -251,6 +251,7 @@ export class ConnectionPool
   /** The slots of a name as Node's `agent.sockets` has them: what closes under a request is there until that is told 'close'. */
   taken(name: string): PoolSlot[] {
     const slots = this.core.open(name) ?? [];
+    if (this.core.counts(name).closing === 0) return slots;
     for (const slot of this.#closing) {
       if (slot.name !== name) continue;
       if ((slot.waiter?.request as { closed?: boolean } | undefined)?.closed === false) slots.push(slot);
@@ -320,7 +321,9 @@ export class ConnectionPool
 
   /** {@linkcode PoolSink}: closes. */
   close(slot: PoolSlot, reason: string): void {
-    if (slot.connection?.isParked === false) this.#closing.add(slot);
+    // One that has closed by itself has left already, and would never leave again: with it its request would stay.
+    const { connection } = slot;
+    if (connection?.isParked === false && this.connections.has(connection)) this.#closing.add(slot);
     // Somebody waits for the slot of a connection closed to make room: the timer is then what settles a promise.
     slot.connection?.end(reason === "room" || reason === "turn" || this.isClosed);
   }
