@@ -461,6 +461,8 @@ function describe(native: BunSocketLike, options: ConnectOptions, isTls: boolean
   const remoteAddress = isUnix ? undefined : native.remoteAddress;
   return {
     adapter: "bun",
+    // Each chunk has memory of its own.
+    lentOutlastsCall: true,
     localAddress: isUnix ? undefined : native.localAddress,
     localPort: isUnix ? undefined : native.localPort,
     remoteAddress,
