@@ -165,6 +165,7 @@ class Episode {
     const nothing = [this.#pool.open("n0"), this.#pool.free("n0"), this.#pool.queued("n0")];
     this.#expectEqual(nothing, [undefined, undefined, undefined], "views of an unknown name");
     this.#expectEqual(this.#pool.counts("n0"), this.#model.counts("n0"), "counts() of an unknown name");
+    this.#expectEqual(this.#pool.hasFree("n0"), false, "hasFree() of an unknown name");
   }
 
   #operate(): void {
@@ -388,6 +389,7 @@ class Episode {
   #compareName(name: string): void {
     const model = this.#model;
     this.#expectEqual(this.#pool.counts(name), model.counts(name), "counts()");
+    this.#expectEqual(this.#pool.hasFree(name), model.counts(name).free > 0, "hasFree()");
     const pair = (slots: PoolSlot[] | undefined): (ModelSlot | undefined)[] | undefined =>
       slots?.map((slot) => this.#pairs.get(slot));
     const some = <T>(items: T[]): T[] | undefined => items.length === 0 ? undefined : items;
