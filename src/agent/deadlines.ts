@@ -8,7 +8,13 @@
  * @module
  */
 
-import { invalidArgType, outOfRange, TimeoutError, type TimeoutPhase } from "./core/errors.ts";
+import {
+  invalidArgType,
+  invalidArgValue,
+  outOfRange,
+  TimeoutError,
+  type TimeoutPhase,
+} from "./core/errors.ts";
 import type { Clock, Timer } from "../clock.ts";
 
 /** How long each phase of a request may take, ms; Infinity or 0: as long as it likes. */
@@ -40,11 +46,17 @@ const NAMES = Object.keys(DEFAULTS) as TimeoutPhase[];
 /** Longest delay that setTimeout takes: 2^31 - 1 ms, some 24 days. */
 const MAX_DELAY_MS = 2_147_483_647;
 
-/** Checks `timeouts` and fills in the defaults. ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
+/** Checks `timeouts` and fills in the defaults. ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE. */
 export function readTimeouts(timeouts: RequestTimeouts | undefined): Limits {
   if (timeouts === undefined) return DEFAULTS;
   if (typeof timeouts !== "object" || timeouts === null) {
     throw invalidArgType("init.timeouts", "of type object", timeouts);
+  }
+  for (const name of Object.keys(timeouts)) {
+    // One with a slip in its name would be no limit at all.
+    if (!Object.hasOwn(DEFAULTS, name)) {
+      throw invalidArgValue("init.timeouts", `may hold ${NAMES.join(", ")} alone`, name);
+    }
   }
   const limits: Record<TimeoutPhase, number> = { ...DEFAULTS };
   for (const name of NAMES) {

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { invalidArgType, outOfRange } from "./core/errors.ts";
+import { invalidArgType, invalidArgValue, outOfRange } from "./core/errors.ts";
 import { decodeLatin1 } from "./core/latin1.ts";
 import {
   encodeHead,
@@ -67,7 +67,10 @@ export type RetryOption = "idempotent" | false | ((failure: RetryFailure) => boo
 
 /** What to send, and when to give up. */
 export interface AgentRequestInit {
-  /** Default "GET". Sent as it is given: methods are case-sensitive (RFC 9110 section 9.1). */
+  /**
+   * Default "GET". Sent as it is given: methods are case-sensitive (RFC 9110 section 9.1). CONNECT is refused
+   * (ERR_INVALID_ARG_VALUE): its answer is no body but a tunnel, which `request()` of `@holdfast/agent/http` gives.
+   */
   readonly method?: string | undefined;
   /** An object, pairs, a flat array, Headers or a Map. */
   readonly headers?: HeadersInput | undefined;
@@ -144,6 +147,13 @@ export function planRequest(
   init: AgentRequestInit,
 ): RequestPlan {
   const { method = "GET", headers = {}, retry = "idempotent", expectContinue } = init;
+  if (method === "CONNECT") {
+    throw invalidArgValue(
+      "init.method",
+      "asks for a tunnel, which only a request of node:http's kind can give",
+      method,
+    );
+  }
   readSignal(init.signal);
   const limits = readTimeouts(init.timeouts);
   const retryPolicy = readRetry(retry);

@@ -326,6 +326,13 @@ const INVALID: readonly [
   ["an init that is null", "http://a/", null as unknown as undefined, "ERR_INVALID_ARG_TYPE"],
   ["an init that is text", "http://a/", "x" as unknown as undefined, "ERR_INVALID_ARG_TYPE"],
   ["a signal that is none", "http://a/", { signal: 5 as unknown as AbortSignal }, "ERR_INVALID_ARG_TYPE"],
+  ["CONNECT", "http://a/", { method: "CONNECT" }, "ERR_INVALID_ARG_VALUE"],
+  [
+    "a slip in the name of a timeout",
+    "http://a/",
+    { timeouts: { header: 1 } as object },
+    "ERR_INVALID_ARG_VALUE",
+  ],
   ["another scheme", "ftp://a/", {}, "ERR_INVALID_PROTOCOL"],
   ["a number for a URL", 1 as unknown as string, {}, "ERR_INVALID_ARG_TYPE"],
   ["broken credentials", "http://%zz@a/", {}, "ERR_INVALID_URL"],
