@@ -70,7 +70,6 @@ const REFUSED: Readonly<Record<string, readonly string[]>> = {
   "status lines": [
     ...[
       "HTTP/2.0 200 OK",
-      "HTTP/0.9 200 OK",
       "HTTP/1.10 200 OK",
       "http/1.1 200 OK",
       "ICY 200 OK",

@@ -263,8 +263,7 @@ const DIFFERENCES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ],
   [
     "RFC 9112 section 2.3: a status line is of HTTP/1",
-    (ours, _, message) =>
-      failsWith("Invalid HTTP version")(ours, _, message) && /HTTP\/(0\.9|2\.0) /.test(message),
+    (ours, _, message) => failsWith("Invalid HTTP version")(ours, _, message) && /HTTP\/2\.0 /.test(message),
   ],
   ["RFC 9112 section 4: a reason has no controls", failsWith("Invalid character in response status")],
   ["RFC 9112 section 7.1: chunked has no parameters", failsWith("Parameter on the chunked coding")],

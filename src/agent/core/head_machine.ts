@@ -348,8 +348,9 @@ export class HeadMachine {
   #isKnownVersion(): boolean {
     if (this.#leniency.version) return true;
     const version = 10 * this.versionMajor + this.versionMinor;
-    // RFC 9112 section 2.3; llhttp takes 0.9 and 2.0 too, which have no status line of this form.
-    return version === 11 || version === 10;
+    // RFC 9110 section 2.5: a major version that we do not speak is not guessed at; llhttp takes 2.0. What calls itself 0.9, as
+    // Node's users may know it, is read as 1.0 is: its connection is not used again.
+    return version === 11 || version === 10 || version === 9;
   }
 
   #refuse(code: ProtocolErrorCode, reason: string, at: number): boolean {
