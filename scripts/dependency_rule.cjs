@@ -69,7 +69,9 @@ const allowed = [
   { from: { path: RUNTIME }, to: { path: [CONTRACT, "^src/runtime/turn_poll\\.ts$"] } },
   {
     from: { path: "^src/runtime/node[a-z0-9_]*\\.ts$" },
-    to: { path: [builtin("net|tls|dns|stream"), "^src/runtime/(node[a-z0-9_]*|tls_session_cache)\\.ts$"] },
+    to: {
+      path: [builtin("net|tls|dns|stream|crypto"), "^src/runtime/(node[a-z0-9_]*|tls_session_cache)\\.ts$"],
+    },
   },
   ...["deno", "bun", "memory", "conformance"].map((name) => ({
     from: { path: `^src/runtime/${name}[a-z0-9_]*\\.ts$` },

@@ -62,7 +62,6 @@ export const bunCapabilities: Capabilities = {
   // ECONNREFUSED for all three.
   reportsUnreachable: false,
   reportsLocalAddress: true,
-  reportsBadKey: true,
   choosesTls13Ciphers: false,
   acceptsCommonName: true,
   tellsOpening: true,

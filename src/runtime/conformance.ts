@@ -56,7 +56,6 @@ export const minimalCapabilities: Capabilities = {
   reportsSelfSigned: true,
   reportsUnreachable: true,
   reportsLocalAddress: true,
-  reportsBadKey: true,
   choosesTls13Ciphers: true,
   acceptsCommonName: true,
   tellsOpening: false,

@@ -62,7 +62,6 @@ export const denoCapabilities: Capabilities = {
   reportsSelfSigned: false,
   reportsUnreachable: true,
   reportsLocalAddress: true,
-  reportsBadKey: true,
   choosesTls13Ciphers: false,
   // rustls reads the subject alternative names only.
   acceptsCommonName: false,

@@ -69,7 +69,6 @@ export const memoryCapabilities: Capabilities = {
   reportsSelfSigned: true,
   reportsUnreachable: true,
   reportsLocalAddress: true,
-  reportsBadKey: true,
   choosesTls13Ciphers: true,
   acceptsCommonName: true,
   tellsOpening: true,

@@ -24,6 +24,9 @@ export const endsTooSoon: boolean = hostOf() === "deno";
  */
 export const lentOutlastsCall: boolean = hostOf() === "node";
 
+/** `createSecureContext` goes on without a key or a certificate that it cannot read, or whose passphrase is wrong. */
+export const contextHidesBadKey: boolean = hostOf() === "deno";
+
 /** Given a `secureContext`, `tls.connect` sends the host as SNI although the `servername` is empty. */
 export const contextForcesSni: boolean = hostOf() === "bun";
 
@@ -86,7 +89,6 @@ function tableOf(host: Host): Capabilities {
     reportsSelfSigned: true,
     reportsUnreachable: host !== "bun",
     reportsLocalAddress: host !== "deno",
-    reportsBadKey: host !== "deno",
     choosesTls13Ciphers: host === "node",
     acceptsCommonName: true,
     tellsOpening: true,

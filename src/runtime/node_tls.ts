@@ -10,10 +10,11 @@
  * @module
  */
 
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import * as net from "node:net";
 import * as tls from "node:tls";
 import { argumentError, SocketError, unsupportedOptionError } from "./errors.ts";
-import { contextForcesSni, nodeCapabilities } from "./node_capabilities.ts";
+import { contextForcesSni, contextHidesBadKey, nodeCapabilities } from "./node_capabilities.ts";
 import type { PeerCertificate, TlsInfo, TlsOptions } from "./socket.ts";
 import {
   BoundedCache,
@@ -209,6 +210,7 @@ function contextSettings(options: TlsOptions, isSilent: boolean, { contexts }: T
   const key = `${trustOf(options)};${contextKey(options)}`;
   let secureContext = contexts.get(key);
   if (secureContext === undefined) {
+    if (contextHidesBadKey) assertReadable(options);
     secureContext = tls.createSecureContext(keyMaterial(options) as tls.SecureContextOptions);
     contexts.set(key, secureContext);
   }
@@ -240,6 +242,29 @@ function keyMaterial(options: TlsOptions): object {
   return Object.fromEntries(
     contextOptions.filter((name) => options[name] !== undefined).map((name) => [name, options[name]]),
   );
+}
+
+// Throws what is wrong with a client's certificate and key.
+function assertReadable({ cert, key, passphrase }: TlsOptions): void {
+  for (const pem of listOf(cert)) new X509Certificate(pem);
+  for (const each of listOf<string | Uint8Array | EncryptedKey>(key)) {
+    const { pem, passphrase: own = passphrase } = isEncryptedKey(each) ? each : { pem: each };
+    createPrivateKey({ key: pem as string, passphrase: own });
+  }
+}
+
+interface EncryptedKey {
+  readonly pem: string | Uint8Array;
+  readonly passphrase?: string | undefined;
+}
+
+function isEncryptedKey(key: string | Uint8Array | EncryptedKey): key is EncryptedKey {
+  return typeof key === "object" && "pem" in key;
+}
+
+function listOf<T>(value: T | readonly T[] | undefined): readonly T[] {
+  if (value === undefined) return [];
+  return Array.isArray(value) ? value : [value as T];
 }
 
 const TLS13_SUITES = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"];

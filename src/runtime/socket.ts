@@ -408,8 +408,6 @@ export interface Capabilities {
   readonly reportsUnreachable: boolean;
   /** A `localAddress` that this machine has not is EADDRNOTAVAIL; false: EINVAL. */
   readonly reportsLocalAddress: boolean;
-  /** An unreadable `key`, or a wrong `passphrase`, is an error; false: the client certificate is silently not sent. */
-  readonly reportsBadKey: boolean;
   /** `ciphers` also chooses among the suites of TLS 1.3; false: a list that names some of the three alone is refused. */
   readonly choosesTls13Ciphers: boolean;
   /** A certificate that names the host in its CN alone is accepted, as Node does. */
