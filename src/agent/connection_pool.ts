@@ -12,6 +12,7 @@
 import type { Duplex } from "node:stream";
 import type { ConnectionHooks, ConnectionSettings } from "./connection_rules.ts";
 import { AgentClosedError, AgentDestroyedError, PoolError, TimeoutError } from "./core/errors.ts";
+import { Link, LinkedList } from "./core/linked_list.ts";
 import { PoolCore, type PoolErrorCode, type PoolLimits, type PoolSink } from "./core/pool.ts";
 import { DeadlineQueue } from "./deadline_queue.ts";
 import type { KnownEndpoint } from "./endpoint_table.ts";
@@ -101,7 +102,9 @@ export class ConnectionPool
   /** Slots whose connection was in use when it was closed. */
   readonly #closing: Set<PoolSlot> = new Set();
   /** Requests that may yet be dispatched again. */
-  readonly #requests: Set<LastingRequest> = new Set();
+  // Not a Set: V8's leaves a trail of dead tables behind it, each with the requests of its time, that only a full
+  // collection takes away: a fifth of the processor time of a request on Deno (measured).
+  readonly #requests: LinkedList<LastingRequest> = new LinkedList();
   readonly #connect: Connect;
   /** For TLS whose socket users see. */
   readonly #connectShownTls: Connect;
@@ -152,12 +155,13 @@ export class ConnectionPool
 
   /** {@linkcode Dispatcher}. */
   onRequestStart(request: LastingRequest): void {
-    this.#requests.add(request);
+    this.#requests.add(request.place = new Link(request));
   }
 
   /** {@linkcode Dispatcher}. */
   onRequestEnd(request: LastingRequest): void {
-    this.#requests.delete(request);
+    if (request.place !== undefined) this.#requests.remove(request.place);
+    request.place = undefined;
     if (this.isClosed) this.drain();
   }
 

@@ -21,6 +21,7 @@ import {
 } from "./core/errors.ts";
 import type { BodyFraming } from "./core/framing.ts";
 import type { HeaderBlock, IncomingHeaders } from "./core/headers.ts";
+import type { Link } from "./core/linked_list.ts";
 import type { ResponseHead } from "./core/response_parser.ts";
 import { retryVerdict } from "./core/retry.ts";
 import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
@@ -96,6 +97,8 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
   readonly hasMore: boolean;
   readonly isLast: boolean;
   readonly allowTruncatedTls: boolean;
+  /** {@linkcode LastingRequest}. */
+  place: Link<LastingRequest> | undefined;
   /** Settles with the head, or with what kept it from coming. */
   readonly response: Promise<AgentResponse>;
   readonly #dispatcher: Dispatcher;

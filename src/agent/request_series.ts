@@ -11,11 +11,14 @@
 
 import { onAbort } from "./abort_listeners.ts";
 import { AbortError, AgentDestroyedError } from "./core/errors.ts";
+import type { Link } from "./core/linked_list.ts";
 import type { Dispatcher, LastingRequest } from "./exchange.ts";
 import type { AgentRequestInit } from "./request_plan.ts";
 
 /** See the file's comment. */
 export class RequestSeries implements LastingRequest {
+  /** {@linkcode LastingRequest}. */
+  place: Link<LastingRequest> | undefined;
   #dispatcher: Dispatcher | undefined;
   #isAborted = false;
   #stopWaiting: ((error: Error) => void) | undefined;
