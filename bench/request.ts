@@ -24,6 +24,9 @@ const bodyBytes = Number(process.argv[5] ?? 100);
 /** Requests of one round. */
 const REQUESTS = Math.ceil(3_000 / (1 + bodyBytes / 20_000));
 
+/** Processor time of each before the first round, us. */
+const WARM_UP_US = 1_500_000;
+
 const server = spawn(process.execPath, serverArguments(), { stdio: ["pipe", "pipe", "inherit"] });
 const port = await new Promise<number>((resolve) =>
   server.stdout.once("data", (line: Uint8Array) => resolve(Number(new TextDecoder().decode(line))))
@@ -78,19 +81,27 @@ server.kill();
 
 async function measure(): Promise<Record<string, number[]>> {
   const figures: Record<string, number[]> = {};
-  for (let round = -2; round < rounds; round++) {
-    for (
-      const [name, request] of Object.entries(contenders).filter(([name]) =>
-        only.some((part) => name.includes(part))
-      )
-    ) {
+  const taking = Object.entries(contenders).filter(([name]) => only.some((part) => name.includes(part)));
+  for (const [, request] of taking) await warmUp(request);
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, request] of taking) {
       const before = process.cpuUsage();
       await run(request);
       const { user, system } = process.cpuUsage(before);
-      if (round >= 0) (figures[name] ??= []).push((user + system) / REQUESTS);
+      (figures[name] ??= []).push((user + system) / REQUESTS);
     }
   }
   return figures;
+}
+
+/** Until the compilers have done their work. */
+async function warmUp(request: () => Promise<unknown>): Promise<void> {
+  const before = process.cpuUsage();
+  for (;;) {
+    await run(request);
+    const { user, system } = process.cpuUsage(before);
+    if (user + system > WARM_UP_US) return;
+  }
 }
 
 async function run(request: () => Promise<unknown>): Promise<void> {

@@ -405,8 +405,9 @@ export class PooledConnection implements ConnectionOwner {
   #release(idleMs: number, isNews: boolean = false): void {
     const { clock, settings, hooks } = this.#pool;
     const idleTimeout = this.#idleTimer === undefined ? settings.idleTimeout : Infinity;
-    this.#expiresAt = Math.min(clock.now() + Math.min(idleMs, idleTimeout), this.#diesAt);
-    this.#giveBack();
+    const now = clock.now();
+    this.#expiresAt = Math.min(now + Math.min(idleMs, idleTimeout), this.#diesAt);
+    this.#giveBack(now);
     this.#pool.drain();
     if (!isNews) return;
     // A stream that nobody has seen has no listener either.
@@ -415,9 +416,8 @@ export class PooledConnection implements ConnectionOwner {
   }
 
   /** To the next waiter, or to those that are parked: for as long as was left when it last became idle. */
-  #giveBack(): void {
-    const { core, clock, settings } = this.#pool;
-    const now = clock.now();
+  #giveBack(now: number = this.#pool.clock.now()): void {
+    const { core, settings } = this.#pool;
     if (this.connection.exchanges >= settings.maxRequestsPerSocket) core.close(this.slot, "max-requests");
     else if (now >= this.#diesAt) core.close(this.slot, "max-lifetime");
     else {
