@@ -193,6 +193,22 @@ for (const coding of ["gzip", "deflate", "br", "zstd"] as const) {
   });
 }
 
+test("br: every cut fails the reader, wherever it is", async () => {
+  const text = JSON.stringify(Array.from({ length: 20 }, (_, id) => ({ id, name: `n${id * 7}` })));
+  for (const quality of [0, 1, 5, 11]) {
+    const whole = zlib.brotliCompressSync(text, {
+      params: { [zlib.constants.BROTLI_PARAM_QUALITY]: quality },
+    });
+    for (let length = 1; length <= whole.length; length++) {
+      const at = fixture();
+      serveCoded(at, "br", whole.subarray(0, length));
+      const result: unknown = await decoded(at).catch(({ code }) => code);
+      assert.is(result, length === whole.length ? text : "ERR_CONTENT_DECODING", `${length} at ${quality}`);
+      at.agent.destroy();
+    }
+  }
+});
+
 test("a bomb is decoded as far as its reader goes, and the connection waits", async () => {
   const at = fixture();
   const layer = zlib.gzipSync(new Uint8Array(10_000_000));
