@@ -1,6 +1,7 @@
 import http from "@holdfast/agent/http";
 import builtin from "node:http";
 import { readFileSync } from "node:fs";
+import process from "node:process";
 import { equal, is, ok } from "uvu/assert";
 import { suite } from "../harness/suite.ts";
 import { type OrderKit, ordersOf } from "./http_order.ts";
@@ -65,10 +66,14 @@ test("each difference has a reason", () => {
   }
 });
 
-/** This process's `node:http` is Node's own. */
-const nodesOwnClient = !("Deno" in globalThis || "Bun" in globalThis);
+/**
+ * This process's `node:http` is Node's own, of a version that the recording is of. Node 26 tells no 'end' any more of a
+ * response that is destroyed as soon as it is shown, as ours.
+ */
+const recordedClient = !("Deno" in globalThis || "Bun" in globalThis) &&
+  Number(process.versions.node.split(".")[0]) < 26;
 
-test.needs({ nodesOwnClient }, "node:http tells what was recorded", async () => {
+test.needs({ recordedClient }, "node:http tells what was recorded", async () => {
   const throws = REASONS[1]![1];
   const isSafe = (name: string): boolean => !throws(name, recorded.get(name)!);
   const found = await ordersOf(builtin as unknown as OrderKit, isSafe);
