@@ -5,7 +5,6 @@
 import https, { type RequestOptions } from "@holdfast/agent/https";
 import { X509Certificate } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import * as net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -31,6 +30,7 @@ import {
 } from "../certs/certs.ts";
 import { runScript } from "../harness/child.ts";
 import { suite } from "../harness/suite.ts";
+import { listening } from "./face_listening.ts";
 import { closed, responseTo, textOf } from "../node_door/http_log.ts";
 
 const test = suite("https: options");
@@ -64,7 +64,6 @@ interface Server {
 
 /** Answers each request with what it has {@linkcode Seen}. */
 async function serve(identity: KeyPair, options: tls.TlsOptions = {}): Promise<Server> {
-  const open = new Set<net.Socket>();
   let asked = 0;
   const given = { ...identity, ca, requestCert: true, rejectUnauthorized: false, ...options };
   const server = tls.createServer(given, (socket) => {
@@ -82,23 +81,13 @@ async function serve(identity: KeyPair, options: tls.TlsOptions = {}): Promise<S
       socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
     });
   });
-  server.on("connection", (socket: net.Socket) => {
-    open.add(socket);
-    socket.on("error", () => {});
-    socket.on("close", () => open.delete(socket));
-  });
-  server.on("tlsClientError", () => {});
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port, close } = await listening(server);
   return {
-    port: (server.address() as net.AddressInfo).port,
+    port,
+    close,
     get asked() {
       return asked;
     },
-    close: () =>
-      new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        for (const socket of open) socket.destroy();
-      }),
   };
 }
 

@@ -4,10 +4,11 @@ import https from "@holdfast/agent/https";
 import axios from "axios";
 import got from "got";
 import { createRequire } from "node:module";
-import type { AddressInfo, Socket } from "node:net";
+import type { Server } from "node:net";
 import { equal, is } from "uvu/assert";
 import { ca, good } from "../certs/certs.ts";
 import { suite } from "../harness/suite.ts";
+import { listening } from "./face_listening.ts";
 import { textOf } from "../node_door/http_log.ts";
 
 const test = suite("http and https: plugs");
@@ -31,8 +32,6 @@ interface EchoOrigin {
 
 /** Says what it was asked; `/from?u` redirects to u. */
 async function echoOrigin(scheme: Scheme): Promise<EchoOrigin> {
-  const open = new Set<Socket>();
-  let accepted = 0;
   const listener: Parameters<typeof http.createServer>[1] = (request, response) => {
     const [path, target] = request.url!.split("?");
     if (path === "/from") return void response.writeHead(307, { location: target }).end();
@@ -43,24 +42,14 @@ async function echoOrigin(scheme: Scheme): Promise<EchoOrigin> {
   const server = scheme === "http"
     ? http.createServer({ keepAliveTimeout: 0 }, listener)
     : https.createServer({ ...good, keepAliveTimeout: 0 }, listener);
-  server.on("connection", (socket: Socket) => {
-    accepted++;
-    open.add(socket);
-    socket.on("error", () => {});
-    socket.on("close", () => open.delete(socket));
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const at = await listening(server as unknown as Server);
   return {
     server,
-    url: `${scheme}://localhost:${(server.address() as AddressInfo).port}`,
+    url: `${scheme}://localhost:${at.port}`,
     get accepted() {
-      return accepted;
+      return at.accepted;
     },
-    close: () =>
-      new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        for (const socket of open) socket.destroy();
-      }),
+    close: at.close,
   };
 }
 

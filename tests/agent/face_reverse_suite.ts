@@ -11,40 +11,10 @@ import { SocksProxyAgent } from "socks-proxy-agent";
 import { equal, is, throws } from "uvu/assert";
 import { ca, good, otherCa } from "../certs/certs.ts";
 import { suite } from "../harness/suite.ts";
+import { type Listening, listening } from "./face_listening.ts";
 import { closed, logOf, responseTo, textOf } from "../node_door/http_log.ts";
 
 const test = suite("https: agents of others");
-
-/** A server and what it has accepted; closed with all its sockets. */
-interface Listening {
-  readonly port: number;
-  readonly accepted: number;
-  close(): Promise<void>;
-}
-
-async function listening(server: net.Server): Promise<Listening> {
-  const open = new Set<net.Socket>();
-  let accepted = 0;
-  server.on("connection", (socket: net.Socket) => {
-    accepted++;
-    open.add(socket);
-    socket.on("error", () => {});
-    socket.on("close", () => open.delete(socket));
-  });
-  server.on("tlsClientError", () => {});
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    port: (server.address() as net.AddressInfo).port,
-    get accepted() {
-      return accepted;
-    },
-    close: () =>
-      new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        for (const socket of open) socket.destroy();
-      }),
-  };
-}
 
 function secureOrigin(): Promise<Listening> {
   return listening(builtinHttps.createServer({ ...good, keepAliveTimeout: 0 }, (request, response) => {
