@@ -7,8 +7,7 @@
  * the next: a bomb grows in nobody's memory but its reader's.
  *
  * The runtimes tell a broken body from a whole one, except for one that is cut short where the coding itself should
- * have ended: zstd nowhere ({@linkcode seesTruncation}), where the framing of the response has to tell; br not on Deno, where
- * a probe behind the end tells.
+ * have ended: of zstd its frames tell, of br on Deno, where the decoder takes it, a probe behind the end.
  *
  * @module
  */
@@ -17,6 +16,7 @@ import { Buffer } from "node:buffer";
 import zlib from "node:zlib";
 import { trimOws } from "./core/characters.ts";
 import { DecodingError } from "./core/errors.ts";
+import { ZstdFrames } from "./core/zstd_frames.ts";
 import type { BodySink, BodySource } from "./response_body.ts";
 
 /** More layers are an error: curl's limit. */
@@ -62,14 +62,6 @@ const ZSTD: Coding | undefined = createZstdDecompress === undefined || zstdDecom
 
 /** What fetch offers in Accept-Encoding. */
 export const ACCEPT_ENCODING: string = ZSTD === undefined ? "gzip, deflate, br" : "gzip, deflate, br, zstd";
-
-/** Whether the runtime notices that the data of a coding ends too soon. */
-export const seesTruncation: Readonly<Record<"gzip" | "deflate" | "br" | "zstd", boolean>> = {
-  gzip: true,
-  deflate: true,
-  br: true,
-  zstd: false,
-};
 
 // "hello" without its last byte: Deno takes it.
 function brotliSeesTruncation(): boolean {
@@ -135,6 +127,16 @@ function codingOf(name: CodingName, firstByte: number | undefined): Coding {
   }
 }
 
+function isWholeZstd(bytes: Uint8Array): boolean {
+  const frames = new ZstdFrames();
+  frames.take(bytes);
+  return frames.isWhole;
+}
+
+function cutShort(): Error {
+  return new Error("The data ends too soon");
+}
+
 /** See the file's comment. Stands between the connection, as its sink, and the body, as its source. */
 export class ContentDecoder implements BodySink, BodySource {
   readonly #codings: readonly CodingName[];
@@ -144,6 +146,8 @@ export class ContentDecoder implements BodySink, BodySource {
   #held: Uint8Array[] | undefined = [];
   #heldBytes = 0;
   #streams: ZlibStream[] = [];
+  /** Of each layer, where it is zstd. */
+  #frames: (ZstdFrames | undefined)[] = [];
   /** All that comes of it from now on shows that its input was cut short. */
   #probed: ZlibStream | undefined;
   /** All has come. */
@@ -214,6 +218,7 @@ export class ContentDecoder implements BodySink, BodySource {
     let bytes: Uint8Array = this.#held!.length === 1 ? this.#held![0]! : Buffer.concat(this.#held!);
     try {
       for (const name of this.#codings) {
+        if (name === "zstd" && !isWholeZstd(bytes)) return false;
         bytes = codingOf(name, bytes[0]).whole(bytes, { maxOutputLength: MAX_WHOLE_OUTPUT_BYTES });
       }
     } catch {
@@ -237,6 +242,7 @@ export class ContentDecoder implements BodySink, BodySource {
   }
 
   #write(bytes: Uint8Array): boolean {
+    this.#frames[0]?.take(bytes);
     return this.#streams[0]!.write(bytes);
   }
 
@@ -246,13 +252,15 @@ export class ContentDecoder implements BodySink, BodySource {
       codingOf(name, index === 0 ? firstByte : undefined).open()
     );
     this.#streams = streams;
+    this.#frames = this.#codings.map((name) => name === "zstd" ? new ZstdFrames() : undefined);
     streams.forEach((stream, index) => {
       const next = streams[index + 1];
       stream.on("error", (error) => this.#onError(error));
       stream.on("drain", () => this.#onDrain(index));
       stream.on("end", () => next === undefined ? this.#onEnd() : this.#end(index + 1));
       stream.on("data", (chunk) => {
-        if (this.#probed === stream) return this.#onError(new Error("unexpected end of file"));
+        if (this.#probed === stream) return this.#onError(cutShort());
+        this.#frames[index + 1]?.take(chunk);
         const goesOn = this.#isOver || (next === undefined ? this.#sink.push(chunk) : next.write(chunk));
         if (!goesOn) stream.pause();
       });
@@ -261,6 +269,7 @@ export class ContentDecoder implements BodySink, BodySource {
 
   /** A layer has been given all there is. */
   #end(index: number): void {
+    if (this.#frames[index]?.isWhole === false) return this.#onError(cutShort());
     const stream = this.#streams[index]!;
     if (this.#codings[index] !== "br" || seesBrotliTruncation) stream.end();
     else stream.write(NO_BYTES, () => this.#probe(stream));
