@@ -178,6 +178,33 @@ async function cost(count: number, atOnce: number, send: (n: number) => Promise<
 type Task = (make: (options: AgentOptions) => Contender, size: number) => Promise<number>;
 
 /** Keeps what fails when a contender is destroyed at the end of its row from anybody's ears. */
+/** For each request while `waiting` senders keep the queue as long as it is; then `destroy` ends them. */
+async function costOfWaiting(
+  waiting: number,
+  send: (n: number) => Promise<unknown>,
+  destroy: () => void,
+): Promise<number> {
+  let isOver = false;
+  let done = 0;
+  let report = (): void => {};
+  const chain = async (_: unknown, n: number): Promise<void> => {
+    while (!isOver) {
+      await quietly(send(n));
+      if (++done === REQUESTS) report();
+    }
+  };
+  const chains = Array.from({ length: waiting }, chain);
+  await settled();
+  done = 0;
+  const before = cpu();
+  await new Promise<void>((resolve) => report = resolve);
+  const result = (cpu() - before) / REQUESTS;
+  isOver = true;
+  destroy();
+  await Promise.all(chains);
+  return result;
+}
+
 function quietly(promise: Promise<unknown>): Promise<unknown> {
   return promise.catch(() => {});
 }
@@ -203,25 +230,7 @@ const byBusy: Task = async (make, sockets) => {
 
 const byWaiting = (limit: AgentOptions): Task => async (make, waiting) => {
   const { send, destroy } = make(limit);
-  let isOver = false;
-  let done = 0;
-  let report = (): void => {};
-  const chain = async (): Promise<void> => {
-    while (!isOver) {
-      await quietly(send("a", "/"));
-      if (++done === REQUESTS) report();
-    }
-  };
-  const chains = Array.from({ length: waiting + AT_ONCE }, chain);
-  await settled();
-  done = 0;
-  const before = cpu();
-  await new Promise<void>((resolve) => report = resolve);
-  const result = (cpu() - before) / REQUESTS;
-  isOver = true;
-  destroy();
-  await Promise.all(chains);
-  return result;
+  return await costOfWaiting(waiting + AT_ONCE, () => send("a", "/"), destroy);
 };
 
 const byOrigins = (hasTotal: boolean): Task => async (make, origins) => {
@@ -237,25 +246,7 @@ const byOrigins = (hasTotal: boolean): Task => async (make, origins) => {
 /** 100 sockets for all; 10,000 requests wait, spread over so many origins. */
 const byOriginsWaiting: Task = async (make, origins) => {
   const { send, destroy } = make({ maxTotalSockets: 100, maxSockets: 4 });
-  let isOver = false;
-  let done = 0;
-  let report = (): void => {};
-  const chain = async (_: unknown, n: number): Promise<void> => {
-    while (!isOver) {
-      await quietly(send(`host${n % origins}`, "/"));
-      if (++done === REQUESTS) report();
-    }
-  };
-  const chains = Array.from({ length: 10_100 }, chain);
-  await settled();
-  done = 0;
-  const before = cpu();
-  await new Promise<void>((resolve) => report = resolve);
-  const result = (cpu() - before) / REQUESTS;
-  isOver = true;
-  destroy();
-  await Promise.all(chains);
-  return result;
+  return await costOfWaiting(10_100, (n) => send(`host${n % origins}`, "/"), destroy);
 };
 
 /** For each socket that is closed. */

@@ -6,7 +6,9 @@
  * declarations checked too (`skipLibCheck` is off), so that nothing of this workspace's types is in reach.
  */
 
-const root = new URL("../", import.meta.url);
+import { type CommandResult, runCommand } from "./command.ts";
+import { root } from "./runtimes.ts";
+
 const npm = new URL("npm/", root);
 
 /** A way to compile the consumers: TypeScript's and Node's types' package in node_modules, and how modules are found. */
@@ -27,12 +29,12 @@ const COMPILATIONS: readonly Compilation[] = [
 export async function checkNpm(): Promise<string | undefined> {
   const folder = await Deno.makeTempDir({ prefix: "consumer" });
   try {
-    const packed = await run("npm", ["pack", "--silent", "--pack-destination", folder], npm);
+    const packed = await runCommand("npm", ["pack", "--silent", "--pack-destination", folder], npm);
     if (!packed.success) return packed.text;
     const tarball = `${folder}/${packed.text.trim().split("\n").at(-1)}`;
     const installed = `${folder}/node_modules/@holdfast/agent`;
     await Deno.mkdir(installed, { recursive: true });
-    const unpacked = await run("tar", ["-xzf", tarball, "-C", installed, "--strip-components=1"]);
+    const unpacked = await runCommand("tar", ["-xzf", tarball, "-C", installed, "--strip-components=1"]);
     if (!unpacked.success) return unpacked.text;
     const results = [
       await node("publint/src/cli.js", ["run", tarball, "--strict"]),
@@ -46,7 +48,10 @@ export async function checkNpm(): Promise<string | undefined> {
   }
 }
 
-async function compile(folder: string, { typescript, types, resolution }: Compilation): Promise<Result> {
+async function compile(
+  folder: string,
+  { typescript, types, resolution }: Compilation,
+): Promise<CommandResult> {
   await Deno.remove(`${folder}/node_modules/@types`, { recursive: true }).catch(ignoreNotFound);
   await copyTypes(folder, types);
   for (const file of ["consumer.mts", "consumer.cts"]) {
@@ -93,20 +98,8 @@ async function copy(source: URL, target: string): Promise<void> {
   }
 }
 
-interface Result {
-  readonly success: boolean;
-  readonly text: string;
-}
-
-function node(file: string, args: string[]): Promise<Result> {
-  return run("node", [new URL(`node_modules/${file}`, root).pathname, ...args]);
-}
-
-async function run(program: string, args: string[], cwd: URL = root): Promise<Result> {
-  const output = await new Deno.Command(program, { args, cwd, stdin: "null", env: { NO_COLOR: "1" } })
-    .output();
-  const text = new TextDecoder().decode(output.stdout) + new TextDecoder().decode(output.stderr);
-  return { success: output.success, text };
+function node(file: string, args: string[]): Promise<CommandResult> {
+  return runCommand("node", [new URL(`node_modules/${file}`, root).pathname, ...args]);
 }
 
 function ignoreNotFound(error: unknown): undefined {

@@ -5,6 +5,7 @@
  * A stand-in and not dnt: where JSR cannot be reached dnt cannot be had. Node 20 cannot run TypeScript, so it is this
  * output that the suite runs over there.
  */
+import { runCommand } from "./command.ts";
 import { packageManifest, readDenoConfig } from "./npm_manifest.ts";
 
 const root = new URL("../", import.meta.url);
@@ -47,20 +48,16 @@ async function changedAfter(place: URL, time: Date): Promise<boolean> {
 }
 
 async function emit(folder: "esm" | "script", project: string): Promise<string | undefined> {
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "-A",
-      "--quiet",
-      "node_modules/typescript/bin/tsc",
-      ...["--project", project, "--noEmit", "false", "--declaration", "true"],
-      ...["--allowImportingTsExtensions", "false", "--rewriteRelativeImportExtensions", "true"],
-      ...["--rootDir", ".", "--outDir", `npm/${folder}`],
-    ],
-    cwd: root,
-  }).output();
-  if (success) return undefined;
-  return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  const { success, text } = await runCommand(Deno.execPath(), [
+    "run",
+    "-A",
+    "--quiet",
+    "node_modules/typescript/bin/tsc",
+    ...["--project", project, "--noEmit", "false", "--declaration", "true"],
+    ...["--allowImportingTsExtensions", "false", "--rewriteRelativeImportExtensions", "true"],
+    ...["--rootDir", ".", "--outDir", `npm/${folder}`],
+  ]);
+  return success ? undefined : text;
 }
 
 async function writeManifests(): Promise<void> {

@@ -9,6 +9,7 @@
  */
 import { parseArgs } from "node:util";
 import { checkNpm } from "./check_npm.ts";
+import { runCommand } from "./command.ts";
 import { emitNpm } from "./emit_npm.ts";
 import { findRuntimes, root, type Runtime } from "./runtimes.ts";
 
@@ -135,10 +136,8 @@ async function check(name: string, body: () => Promise<string | undefined>): Pro
 /** Runs a program; its output is the complaint when it fails. */
 async function run(command: string[]): Promise<string | undefined> {
   const [program, ...args] = command;
-  const output = await new Deno.Command(program!, { args, cwd: root, stdin: "null", env: { NO_COLOR: "1" } })
-    .output();
-  if (output.success) return undefined;
-  return new TextDecoder().decode(output.stdout) + new TextDecoder().decode(output.stderr);
+  const { success, text } = await runCommand(program!, args);
+  return success ? undefined : text;
 }
 
 async function runSuites(runtime: Runtime, paths: string[]): Promise<void> {

@@ -76,8 +76,7 @@ export const minimalCapabilities: Capabilities = {
  *
  * socketConformance((name, body, needs) => {
  *   const missing = Object.keys(needs).filter((flag) => !needs[flag]);
- *   if (missing.length === 0) test(name, body);
- *   else test.skip(`${name} (needs ${missing.join(", ")})`);
+ *   test(name, { skip: missing.length > 0 && `needs ${missing.join(", ")}` }, body);
  * }, { connect: myConnect, capabilities: minimalCapabilities, kinds: new Set(["plain"]), ports: true, resets: false, listen });
  * ```
  */

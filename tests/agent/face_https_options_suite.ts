@@ -30,7 +30,7 @@ import {
 } from "../certs/certs.ts";
 import { runScript } from "../harness/child.ts";
 import { suite } from "../harness/suite.ts";
-import { listening } from "./face_listening.ts";
+import { listening } from "../harness/listening.ts";
 import { closed, responseTo, textOf } from "../node_door/http_log.ts";
 
 const test = suite("https: options");

@@ -8,7 +8,7 @@ import type { Server } from "node:net";
 import { equal, is } from "uvu/assert";
 import { ca, good } from "../certs/certs.ts";
 import { suite } from "../harness/suite.ts";
-import { listening } from "./face_listening.ts";
+import { listening } from "../harness/listening.ts";
 import { textOf } from "../node_door/http_log.ts";
 
 const test = suite("http and https: plugs");

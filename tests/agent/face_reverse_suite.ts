@@ -11,7 +11,7 @@ import { SocksProxyAgent } from "socks-proxy-agent";
 import { equal, is, throws } from "uvu/assert";
 import { ca, good, otherCa } from "../certs/certs.ts";
 import { suite } from "../harness/suite.ts";
-import { type Listening, listening } from "./face_listening.ts";
+import { type Listening, listening } from "../harness/listening.ts";
 import { closed, logOf, responseTo, textOf } from "../node_door/http_log.ts";
 
 const test = suite("https: agents of others");

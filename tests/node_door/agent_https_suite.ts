@@ -6,42 +6,17 @@ import * as assert from "uvu/assert";
 import { Agent, type AgentOptions, HttpsAgent } from "@holdfast/agent";
 import * as face from "@holdfast/agent/https";
 import { ca, good, otherCa, wrongHost } from "../certs/certs.ts";
+import { type Listening, listening } from "../harness/listening.ts";
 import { suite } from "../harness/suite.ts";
 import { nodeCapabilities } from "../../src/runtime/node_capabilities.ts";
 import { pause, until } from "./door_origin.ts";
 
 const test = suite("HttpsAgent");
 
-interface SecureOrigin {
-  readonly port: number;
-  readonly accepted: number;
-  close(): Promise<void>;
-}
-
-async function secureOrigin(identity: { cert: string; key: string } = good): Promise<SecureOrigin> {
-  const sockets = new Set<net.Socket>();
-  let accepted = 0;
+function secureOrigin(identity: { cert: string; key: string } = good): Promise<Listening> {
   const server = https.createServer(identity, (_request, response) => void response.end("secret"));
   server.keepAliveTimeout = 0;
-  server.on("connection", (socket) => {
-    accepted++;
-    sockets.add(socket);
-    socket.on("error", () => {});
-    socket.on("close", () => void sockets.delete(socket));
-  });
-  server.on("tlsClientError", () => {});
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    port: (server.address() as AddressInfo).port,
-    get accepted() {
-      return accepted;
-    },
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        for (const socket of sockets) socket.destroy();
-      }),
-  };
+  return listening(server);
 }
 
 interface Answer {
@@ -213,7 +188,7 @@ for (const [what, ask] of DOORS) {
     `${what} resume the last TLS session, as far as maxCachedSessions goes`,
     async () => {
       const [one, two] = [await secureOrigin(), await secureOrigin()];
-      const ports = (...all: SecureOrigin[]): { port: number }[] => all.map(({ port }) => ({ port }));
+      const ports = (...all: Listening[]): { port: number }[] => all.map(({ port }) => ({ port }));
       const outcomes = [];
       for (const maxCachedSessions of [undefined, 0, 1]) {
         const agent = new HttpsAgent({ ca, maxCachedSessions });
