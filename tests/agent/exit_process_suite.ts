@@ -7,7 +7,7 @@ import * as assert from "uvu/assert";
 import { adapters } from "../../src/runtime/mod.ts";
 import { runChild } from "../harness/child.ts";
 import { suite } from "../harness/suite.ts";
-import { listening } from "../runtime/conformance_servers.ts";
+import { listening } from "../harness/listening.ts";
 
 const test = suite("the end of a process that has used an agent");
 

@@ -1,53 +1,15 @@
 /** The whole way of a request over real sockets: the runtime's own adapter, and node:tls for https. */
 import * as assert from "uvu/assert";
-import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer, type RequestListener } from "node:http";
 import { createServer as createSecureServer } from "node:https";
-import {
-  type AddressInfo,
-  connect,
-  createServer as createNetServer,
-  type Server as NetServer,
-  type Socket,
-} from "node:net";
+import { connect, createServer as createNetServer, type Server } from "node:net";
 import { Agent, type AgentOptions, type LookupFunction, type ResponseBody } from "@holdfast/agent";
 import { adapterFor } from "../../src/runtime/mod.ts";
 import { ca, expired, good, selfSigned, unknownCa, wrongHost } from "../certs/certs.ts";
+import { type Listening, listening } from "../harness/listening.ts";
 import { suite } from "../harness/suite.ts";
 
 const test = suite("Agent over real sockets");
-
-interface Origin {
-  readonly port: number;
-  /** Connections accepted so far. */
-  accepted(): number;
-  /** The most that were open at once. */
-  peak(): number;
-  close(): Promise<void>;
-}
-
-async function serve(server: NetServer | Server): Promise<Origin> {
-  let accepted = 0;
-  let open = 0;
-  let peak = 0;
-  const sockets = new Set<Socket>();
-  server.on("connection", (socket: Socket) => {
-    accepted++;
-    sockets.add(socket);
-    peak = Math.max(peak, ++open);
-    socket.on("close", () => {
-      open--;
-      sockets.delete(socket);
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  const close = (): Promise<void> =>
-    new Promise((resolve) => {
-      server.close(() => resolve());
-      for (const socket of sockets) socket.destroy();
-    });
-  return { port, accepted: () => accepted, peak: () => peak, close };
-}
 
 const echo: RequestListener = (request, response) => {
   const parts: Uint8Array[] = [];
@@ -58,11 +20,8 @@ const echo: RequestListener = (request, response) => {
   });
 };
 
-async function withOrigin(
-  server: NetServer | Server,
-  body: (origin: Origin) => Promise<void>,
-): Promise<void> {
-  const origin = await serve(server);
+async function withOrigin(server: Server, body: (origin: Listening) => Promise<void>): Promise<void> {
+  const origin = await listening(server);
   try {
     await body(origin);
   } finally {
@@ -91,7 +50,7 @@ test("200 requests, 20 at once, over 4 sockets", async () => {
       };
       await Promise.all(Array.from({ length: 20 }, work));
     });
-    assert.equal([origin.accepted(), origin.peak()], [4, 4]);
+    assert.equal([origin.accepted, origin.peak], [4, 4]);
   });
 });
 
@@ -103,8 +62,8 @@ test("never more sockets than maxSockets where each is closed after its request"
         await (await agent.request(`http://127.0.0.1:${origin.port}/`, { headers })).body.dump();
       }));
     });
-    assert.is(origin.accepted(), 60);
-    assert.ok(origin.peak() <= 3, `${origin.peak()} sockets were open at once`);
+    assert.is(origin.accepted, 60);
+    assert.ok(origin.peak <= 3, `${origin.peak} sockets were open at once`);
   });
 });
 
@@ -173,7 +132,7 @@ test("a body of 2 MiB goes there and comes back", async () => {
 });
 
 test("a port where nobody listens rejects with ECONNREFUSED", async () => {
-  const origin = await serve(createServer(echo));
+  const origin = await listening(createServer(echo));
   await origin.close();
   await withAgent({}, async (agent) => {
     try {
@@ -279,7 +238,7 @@ test("timings: what takes long is told as what it is", async () => {
 });
 
 /** Passes bytes on to a port; the first answer on each connection comes `delayMs` late. */
-function createRelay(port: number, delayMs: number): NetServer {
+function createRelay(port: number, delayMs: number): Server {
   return createNetServer((client) => {
     const origin = connect(port, "127.0.0.1");
     client.pipe(origin);

@@ -17,7 +17,7 @@ import * as tls from "node:tls";
 import { type Adapter, adapters } from "../../src/runtime/mod.ts";
 import type { ConnectOptions, Socket } from "../../src/runtime/socket.ts";
 import { ca, good } from "../certs/certs.ts";
-import { listening } from "../runtime/conformance_servers.ts";
+import { listening } from "../harness/listening.ts";
 
 const MIB = 1024 * 1024;
 const TRANSFER_BYTES = 64 * MIB;

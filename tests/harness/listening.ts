@@ -1,37 +1,47 @@
-/** A server of a test on a port of its own, closed with all that it has accepted. */
+/** A server of a test on a port of its own, which counts its connections and is closed with them. */
 import type { AddressInfo, Server, Socket } from "node:net";
 
-/** A server and what it has accepted; closed with all its sockets. */
+/** A server and what it has accepted. */
 export interface Listening {
   /** Its port. */
   readonly port: number;
   /** Connections that it has accepted. */
   readonly accepted: number;
+  /** The most that were open at once; one is until its 'close'. */
+  readonly peak: number;
+  /** Those that are open. */
+  readonly sockets: ReadonlySet<Socket>;
   /** Closes it and every connection. */
   close(): Promise<void>;
 }
 
 /** Starts it on the loopback. */
 export async function listening(server: Server): Promise<Listening> {
-  const open = new Set<Socket>();
+  const sockets = new Set<Socket>();
   let accepted = 0;
+  let peak = 0;
   server.on("connection", (socket: Socket) => {
     accepted++;
-    open.add(socket);
+    sockets.add(socket);
+    peak = Math.max(peak, sockets.size);
     socket.on("error", () => {});
-    socket.on("close", () => open.delete(socket));
+    socket.on("close", () => sockets.delete(socket));
   });
   server.on("tlsClientError", () => {});
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     port: (server.address() as AddressInfo).port,
+    sockets,
     get accepted() {
       return accepted;
+    },
+    get peak() {
+      return peak;
     },
     close: () =>
       new Promise<void>((resolve) => {
         server.close(() => resolve());
-        for (const socket of open) socket.destroy();
+        for (const socket of sockets) socket.destroy();
       }),
   };
 }

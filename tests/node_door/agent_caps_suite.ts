@@ -9,47 +9,11 @@ import * as assert from "uvu/assert";
 import { Agent, type AgentOptions } from "@holdfast/agent";
 import * as face from "@holdfast/agent/http";
 import { ca, good, otherCa } from "../certs/certs.ts";
+import { listening } from "../harness/listening.ts";
 import { suite } from "../harness/suite.ts";
 import { pause, until } from "./door_origin.ts";
 
 const test = suite("Agent: caps counted at the server");
-
-/** A server and its sockets. */
-interface Counter {
-  readonly port: number;
-  peak: number;
-  accepted: number;
-  now: number;
-  close(): Promise<void>;
-}
-
-async function counted(server: http.Server | net.Server): Promise<Counter> {
-  const sockets = new Set<net.Socket>();
-  server.on("connection", (socket: net.Socket) => {
-    sockets.add(socket);
-    result.accepted++;
-    result.peak = Math.max(result.peak, ++result.now);
-    socket.on("error", () => {});
-    socket.on("close", () => {
-      sockets.delete(socket);
-      result.now--;
-    });
-  });
-  server.on("tlsClientError", () => {});
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const result: Counter = {
-    port: (server.address() as net.AddressInfo).port,
-    peak: 0,
-    accepted: 0,
-    now: 0,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        for (const socket of sockets) socket.destroy();
-      }),
-  };
-  return result;
-}
 
 type Send = (agent: Agent, port: number, abortMs?: number) => Promise<string>;
 
@@ -118,14 +82,14 @@ for (const [fault, act] of Object.entries(FAULTS)) {
     const server = net.createServer((socket) => {
       socket.on("data", () => act(socket));
     });
-    const one = await counted(server);
+    const one = await listening(server);
     for (const limits of [{ maxSockets: 2 }, { maxTotalSockets: 2 }]) {
       const agent = new Agent({ keepAlive: true, ...limits });
       await Promise.all(
         Array.from({ length: 24 }, (_, n) => FACES[n % 3]![1](agent, one.port)),
       );
       agent.destroy();
-      await until(() => one.now === 0);
+      await until(() => one.sockets.size === 0);
     }
     assert.is(one.peak, 2);
     await one.close();
@@ -140,7 +104,7 @@ test("maxTotalSockets holds between origins that take turns", async () => {
       total.peak = Math.max(total.peak, ++total.now);
       socket.on("close", () => total.now--);
     });
-    return await counted(server);
+    return await listening(server);
   }));
   const agent = new Agent({ keepAlive: true, maxTotalSockets: 2 });
   const all = Array.from(
@@ -155,7 +119,7 @@ test("maxTotalSockets holds between origins that take turns", async () => {
 
 for (const [name, send] of FACES) {
   test(`an aborted request's connection counts until the server has heard, ${name}`, async () => {
-    const one = await counted(http.createServer(() => {}));
+    const one = await listening(http.createServer(() => {}));
     const agent = new Agent({ keepAlive: true, maxSockets: 2 });
     await Promise.all(Array.from({ length: 16 }, (_, n) => send(agent, one.port, 4 + n * 3)));
     assert.is(one.peak, 2);
@@ -164,7 +128,7 @@ for (const [name, send] of FACES) {
   });
 
   test(`a createConnection that is still at work when its request is given up counts, ${name}`, async () => {
-    const one = await counted(http.createServer((_request, response) => void response.end("ok")));
+    const one = await listening(http.createServer((_request, response) => void response.end("ok")));
     const agent = new Agent({ keepAlive: true, maxSockets: 2 });
     let calls = 0;
     agent.createConnection = (_options, callback): undefined => {
@@ -179,12 +143,12 @@ for (const [name, send] of FACES) {
     assert.equal([...new Set(await Promise.all(wanted))], ["ok"]);
     assert.is(one.peak, 2);
     agent.destroy();
-    await until(() => one.now === 0);
+    await until(() => one.sockets.size === 0);
     await one.close();
   });
 
   test(`a createConnection that never answers gives its slot back a second after its request, ${name}`, async () => {
-    const one = await counted(http.createServer((_request, response) => void response.end("ok")));
+    const one = await listening(http.createServer((_request, response) => void response.end("ok")));
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     agent.createConnection = (): undefined => {};
     const given = send(agent, one.port, 5);
@@ -197,7 +161,7 @@ for (const [name, send] of FACES) {
   });
 
   test(`destroy() while a createConnection is at work: its stream is destroyed when it comes, ${name}`, async () => {
-    const one = await counted(http.createServer((_request, response) => void response.end("ok")));
+    const one = await listening(http.createServer((_request, response) => void response.end("ok")));
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const { createConnection } = agent;
     const late: net.Socket[] = [];
@@ -221,7 +185,7 @@ for (const [name, send] of FACES) {
   });
 
   test(`a createConnection that answers and then throws fails its request and leaves no stream, ${name}`, async () => {
-    const one = await counted(http.createServer((_request, response) => void response.end("ok")));
+    const one = await listening(http.createServer((_request, response) => void response.end("ok")));
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const { createConnection } = agent;
     const streams: net.Socket[] = [];
@@ -250,7 +214,7 @@ async function secure(agent: Agent, port: number): Promise<string> {
 
 for (const runtime of [undefined, "node"] as const) {
   test(`a refused certificate's connection counts until the server has heard, runtime: ${runtime}`, async () => {
-    const one = await counted(https.createServer(good, (_request, response) => void response.end("ok")));
+    const one = await listening(https.createServer(good, (_request, response) => void response.end("ok")));
     const options: AgentOptions = { keepAlive: true, maxSockets: 2, ca: otherCa, runtime };
     const agent = new Agent(options);
     const outcomes = await Promise.all(Array.from({ length: 10 }, () => secure(agent, one.port)));
@@ -263,7 +227,7 @@ for (const runtime of [undefined, "node"] as const) {
 }
 
 test("a stream that is refused because it is not encrypted counts until the server has heard", async () => {
-  const one = await counted(https.createServer(good, (_request, response) => void response.end("ok")));
+  const one = await listening(https.createServer(good, (_request, response) => void response.end("ok")));
   const agent = new Agent({ keepAlive: true, maxSockets: 1, ca });
   agent.createConnection = (_options, callback): undefined => {
     const stream = net.connect(one.port, "127.0.0.1");
@@ -300,7 +264,7 @@ const ANSWERS:
 
 for (const [name, send] of FACES) {
   test(`every way of a createConnection to answer settles its request and no other, ${name}`, async () => {
-    const one = await counted(http.createServer((_request, response) => {
+    const one = await listening(http.createServer((_request, response) => {
       // So that each request dials.
       response.setHeader("connection", "close").end("ok");
     }));
@@ -316,13 +280,13 @@ for (const [name, send] of FACES) {
     await until(() => Object.keys(agent.sockets).length === 0);
     assert.equal(Object.keys(agent.requests), []);
     agent.destroy();
-    await until(() => agent.totalSocketCount === 0 && one.now === 0);
+    await until(() => agent.totalSocketCount === 0 && one.sockets.size === 0);
     await one.close();
   });
 
   test(`requests that wait are served in the order of their arrival, ${name}`, async () => {
     const order: number[] = [];
-    const one = await counted(http.createServer((request, response) => {
+    const one = await listening(http.createServer((request, response) => {
       response.setHeader("connection", order.length % 3 === 0 ? "close" : "keep-alive");
       response.end("ok");
       request.resume();
@@ -342,7 +306,7 @@ for (const [name, send] of FACES) {
 }
 
 test("maxSockets holds for requests given up at any moment of a dial", async () => {
-  const one = await counted(http.createServer((_request, response) => {
+  const one = await listening(http.createServer((_request, response) => {
     setTimeout(() => response.end("ok"), 1);
   }));
   const agent = new Agent({ keepAlive: true, maxSockets: 3 });

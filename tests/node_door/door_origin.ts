@@ -1,21 +1,12 @@
 /** An origin on loopback that counts its sockets, and requests of the runtime's own node:http to it. */
 import * as http from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import { type Listening, listening } from "../harness/listening.ts";
 
 /** A listening server. */
-export interface Origin {
+export interface Origin extends Listening {
   readonly server: http.Server;
-  readonly port: number;
-  /** Connections accepted so far. */
-  readonly accepted: number;
-  /** The most that were open at once. */
-  readonly peak: number;
-  /** Those that are open. */
-  readonly sockets: ReadonlySet<Socket>;
   /** Paths in the order of their requests. */
   readonly paths: readonly string[];
-  /** Ends the server and every connection to it. */
-  close(): Promise<void>;
 }
 
 /** What a request came to. */
@@ -30,40 +21,12 @@ export interface Outcome {
 
 /** Starts an origin that answers as it is told. */
 export async function origin(answer: http.RequestListener): Promise<Origin> {
-  const sockets = new Set<Socket>();
   const paths: string[] = [];
-  let accepted = 0;
-  let peak = 0;
   const server = http.createServer({ keepAliveTimeout: 0 }, (request, response) => {
     paths.push(request.url ?? "");
     answer(request, response);
   });
-  server.on("connection", (socket: Socket) => {
-    accepted++;
-    sockets.add(socket);
-    peak = Math.max(peak, sockets.size);
-    socket.on("error", () => {});
-    socket.on("end", () => void sockets.delete(socket));
-    socket.on("close", () => void sockets.delete(socket));
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    server,
-    port: (server.address() as AddressInfo).port,
-    sockets,
-    paths,
-    get accepted() {
-      return accepted;
-    },
-    get peak() {
-      return peak;
-    },
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        for (const socket of sockets) socket.destroy();
-      }),
-  };
+  return Object.assign(await listening(server), { server, paths });
 }
 
 /** Sends a request of the runtime's own node:http and waits for its 'close'. */

@@ -1,5 +1,6 @@
 /** A TCP server for the http face's tests: it reads each request whole and answers as it is told, byte for byte. */
-import { createServer, type Server, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
+import { listening } from "../harness/listening.ts";
 
 /** A request as it came over the wire. */
 export interface WireRequest {
@@ -26,13 +27,9 @@ export interface WireOrigin {
 
 /** Starts an origin on loopback; `answer` is called once for each head. */
 export async function wireOrigin(answer: WireAnswer): Promise<WireOrigin> {
-  const open = new Set<Socket>();
   const server = createServer((socket) => {
     const connection = origin.connections++;
     origin.received[connection] = "";
-    open.add(socket);
-    socket.on("error", () => {});
-    socket.on("close", () => open.delete(socket));
     let pending = "";
     socket.on("data", (chunk) => {
       const text = chunk.toString("latin1");
@@ -54,15 +51,10 @@ export async function wireOrigin(answer: WireAnswer): Promise<WireOrigin> {
     heads: [],
     received: [],
     connections: 0,
-    close: () => closeAll(server, open),
+    close: () => Promise.resolve(),
   };
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return Object.assign(origin, { port: (server.address() as { port: number }).port });
-}
-
-async function closeAll(server: Server, open: Set<Socket>): Promise<void> {
-  for (const socket of open) socket.destroy();
-  await new Promise<void>((resolve) => void server.close(() => resolve()));
+  const { port, close } = await listening(server);
+  return Object.assign(origin, { port, close });
 }
 
 /** A complete response with this body. */

@@ -11,6 +11,7 @@ import { createRequire } from "node:module";
 import * as net from "node:net";
 import { SocksProxyAgent } from "socks-proxy-agent";
 import { equal, is } from "uvu/assert";
+import { listening } from "../harness/listening.ts";
 import { suite } from "../harness/suite.ts";
 import { type Origin, origin } from "./door_origin.ts";
 import { closed, responseTo, textOf } from "./http_log.ts";
@@ -144,35 +145,27 @@ test("https-proxy-agent tunnels our requests", async () => {
   await withOrigin(async (server) => {
     const proxy = builtin.createServer();
     const tunnels: string[] = [];
-    const open = new Set<net.Socket>();
-    proxy.on("connection", (socket) => open.add(socket));
     proxy.on("connect", (request, client) => {
       tunnels.push(request.url ?? "");
       const upstream = net.connect(server.port, "127.0.0.1", () => {
-        open.add(upstream);
         client.write("HTTP/1.1 200 Connection Established\r\n\r\n");
         upstream.pipe(client);
         client.pipe(upstream);
       });
       for (const one of [client, upstream]) one.on("error", () => {});
     });
-    await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
-    const { port } = proxy.address() as net.AddressInfo;
+    const { port, close } = await listening(proxy);
     const agent = new HttpsProxyAgent(`http://127.0.0.1:${port}`);
     equal(await answers({ host: "127.0.0.1", port: server.port, agent: agent as never }, 1), ["POST /x 0"]);
     equal(tunnels, [`127.0.0.1:${server.port}`]);
     agent.destroy();
-    for (const socket of open) socket.destroy();
-    await new Promise<void>((resolve) => void proxy.close(() => resolve()));
+    await close();
   });
 });
 
 test("socks-proxy-agent carries our requests", async () => {
   await withOrigin(async (server) => {
-    const open = new Set<net.Socket>();
     const proxy = net.createServer((client) => {
-      open.add(client);
-      client.on("error", () => {});
       // SOCKS5 without authentication (RFC 1928): a greeting, then one CONNECT.
       client.once("data", () => {
         client.write(new Uint8Array([5, 0]));
@@ -182,18 +175,15 @@ test("socks-proxy-agent carries our requests", async () => {
             upstream.pipe(client);
             client.pipe(upstream);
           });
-          open.add(upstream);
           upstream.on("error", () => {});
         });
       });
     });
-    await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
-    const { port } = proxy.address() as net.AddressInfo;
+    const { port, close } = await listening(proxy);
     const agent = new SocksProxyAgent(`socks5://127.0.0.1:${port}`);
     equal(await answers({ host: "127.0.0.1", port: server.port, agent: agent as never }, 1), ["POST /x 0"]);
     agent.destroy();
-    for (const socket of open) socket.destroy();
-    await new Promise<void>((resolve) => void proxy.close(() => resolve()));
+    await close();
   });
 });
 

@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from "node:net";
 import https, { Agent } from "@holdfast/agent/https";
 import { equal, is } from "uvu/assert";
 import { ca, good, otherCa } from "../certs/certs.ts";
+import { listening } from "../harness/listening.ts";
 import { suite } from "../harness/suite.ts";
 import { closed, responseTo, textOf } from "./http_log.ts";
 
@@ -11,27 +12,17 @@ const test = suite("https: end to end");
 /** An https server that says what it was asked; `body` is given its port and the paths asked for so far. */
 async function withOrigin(body: (port: number, asked: readonly string[]) => Promise<void>): Promise<void> {
   const asked: string[] = [];
-  const sockets = new Set<Socket>();
   const server = https.createServer(good, async (request, response) => {
     asked.push(request.url!);
     let text = "";
     for await (const chunk of request) text += chunk;
     response.end(`${request.method} ${request.url} ${text}`);
   });
-  server.on("connection", (socket: Socket) => {
-    sockets.add(socket);
-    socket.on("error", () => {});
-    socket.on("close", () => void sockets.delete(socket));
-  });
-  server.on("tlsClientError", () => {});
-  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  const { port, close } = await listening(server);
   try {
-    await body((server.address() as AddressInfo).port, asked);
+    await body(port, asked);
   } finally {
-    await new Promise<void>((resolve) => {
-      server.close(() => resolve());
-      for (const socket of sockets) socket.destroy();
-    });
+    await close();
   }
 }
 

@@ -8,12 +8,12 @@
 
 import * as net from "node:net";
 import { ca, client } from "../certs/certs.ts";
+import { listening } from "../harness/listening.ts";
 import { takeUncaught } from "./uncaught.ts";
 import { listenTls } from "./conformance_tls_servers.ts";
 import type { TlsOptions } from "../../src/runtime/socket.ts";
 import type {
   ConformanceHarness,
-  ConformanceListener,
   ConformancePeer,
   ConformancePeerEvents,
   PeerKind,
@@ -84,25 +84,4 @@ export function peerOf(socket: net.Socket): ConformancePeer {
     resume: () => void socket.resume(),
     reset: () => void socket.resetAndDestroy(),
   };
-}
-
-/** Listens on a free port of loopback. */
-export async function listening(
-  server: net.Server,
-): Promise<{ port: number; close: ConformanceListener["close"] }> {
-  const open = new Set<net.Socket>();
-  server.on("connection", (socket: net.Socket) => {
-    open.add(socket);
-    socket.on("close", () => open.delete(socket));
-    // What clients do to a connection is what the tests are about.
-    socket.on("error", () => {});
-  });
-  await new Promise<void>((resolve) => server.listen({ port: 0, host: "127.0.0.1", backlog: 511 }, resolve));
-  const { port } = server.address() as net.AddressInfo;
-  const close = (): Promise<void> =>
-    new Promise((resolve) => {
-      for (const socket of open) socket.destroy();
-      server.close(() => resolve());
-    });
-  return { port, close };
 }

@@ -14,7 +14,8 @@ import * as tls from "node:tls";
 import type { ConformanceListener, ConformancePeer, Cut, PeerKind } from "../../src/testing.ts";
 import { ca, expired, good, type KeyPair, selfSigned, unknownCa, wrongHost } from "../certs/certs.ts";
 import type { TlsOptions } from "../../src/runtime/socket.ts";
-import { type Accept, listening, peerOf, serve } from "./conformance_servers.ts";
+import { listening } from "../harness/listening.ts";
+import { type Accept, peerOf, serve } from "./conformance_servers.ts";
 
 const pairs: Partial<Record<PeerKind, KeyPair>> = {
   tls: good,

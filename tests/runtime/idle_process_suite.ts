@@ -7,7 +7,7 @@ import { ca, good } from "../certs/certs.ts";
 import { runChild } from "../harness/child.ts";
 import { suite } from "../harness/suite.ts";
 import { needsAdapter } from "./adapter_flags.ts";
-import { listening } from "./conformance_servers.ts";
+import { listening } from "../harness/listening.ts";
 import type { Plan } from "./idle_process.ts";
 
 const test = suite("a process that holds an idle connection");
