@@ -9,6 +9,7 @@
  * @module
  */
 
+import { callbackTests } from "./conformance_callbacks.ts";
 import { closingTests } from "./conformance_closing.ts";
 import { flowTests } from "./conformance_flow.ts";
 import { openingTests } from "./conformance_opening.ts";
@@ -95,7 +96,8 @@ export function socketConformance(register: RegisterTest, harness: ConformanceHa
     }, needs);
   };
   openingTests(add, harness);
-  flowTests(add, harness);
+  flowTests(add);
+  callbackTests(add, harness);
   closingTests(add, harness);
   if (harness.capabilities.tlsOptions.size > 0) tlsTests(add, harness);
   if (harness.capabilities.tlsOptions.size > 0) startTlsTests(add, harness);
