@@ -26,6 +26,7 @@ import { ForeignRequest, type NodeRequest } from "./foreign_request.ts";
 import { LiveSettings } from "./live_settings.ts";
 import { type AgentOptions, readAgentOptions, type RequestTarget } from "./options.ts";
 import type { PooledConnection, Waiter } from "./pooled_connection.ts";
+import { discard } from "./pooled_stream.ts";
 import { request } from "./request.ts";
 import type { RequestInput } from "./request_input.ts";
 import type { AgentResponse } from "./request_exchange.ts";
@@ -324,8 +325,7 @@ export class AgentBase extends EventEmitter {
   /** A later answer of a createConnection, unless it is the first one told twice. */
   #discardUnknown(stream: Duplex): void {
     if (this.#hooks.connectionOf(stream) !== undefined) return;
-    stream.on("error", () => {});
-    stream.destroy();
+    discard(stream);
   }
 }
 

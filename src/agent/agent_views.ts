@@ -17,11 +17,16 @@ export interface ViewSource<T> {
   member(name: string): T[] | undefined;
 }
 
+/** util.inspect() and console.log() look past a proxy, at its target: this is all that it has for them. */
+const INSPECT = Symbol.for("nodejs.util.inspect.custom");
+
 /** Makes a view. */
 export function makeView<T>(source: ViewSource<T>): Readonly<Record<string, T[] | undefined>> {
   const member = (name: string | symbol): T[] | undefined =>
     typeof name === "string" ? source.member(name) : undefined;
-  return new Proxy(Object.create(null), {
+  const shown = (): object => ({ __proto__: null, ...view });
+  const target = Object.defineProperty(Object.create(null), INSPECT, { value: shown, configurable: true });
+  const view: Record<string, T[] | undefined> = new Proxy(target, {
     get: (_target, name): T[] | undefined => member(name),
     has: (_target, name): boolean => member(name) !== undefined,
     ownKeys: (): string[] => Array.from(source.names()).filter((name) => source.member(name) !== undefined),
@@ -33,4 +38,5 @@ export function makeView<T>(source: ViewSource<T>): Readonly<Record<string, T[] 
     deleteProperty: (): boolean => true,
     defineProperty: (): boolean => true,
   });
+  return view;
 }

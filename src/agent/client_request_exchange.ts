@@ -415,9 +415,10 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#unshow();
-    // Inside the user's destroy(): what there is to say is said later.
-    if (this.request.destroyed) nextTick(() => run(this.#context, this.#fail, this, error));
-    else this.#tell(this.#fail, this, error);
+    // Inside the user's destroy(), or his agent's: what there is to say is said later, to who listens by then.
+    if (this.request.destroyed || isDestroyed(error)) {
+      nextTick(() => run(this.#context, this.#fail, this, error));
+    } else this.#tell(this.#fail, this, error);
   }
 
   #fail(error: Error): void {

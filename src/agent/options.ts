@@ -77,7 +77,10 @@ export interface AgentOptions extends TlsOptions {
   readonly queueTimeout?: number | undefined;
   /** Longest time for name lookup, TCP and TLS together, ms; then ETIMEDOUT, phase "connect". Default: none. Differs from Node: new. */
   readonly connectTimeout?: number | undefined;
-  /** How long a connection may be parked, ms, where the server does not hint at less. Default: `timeout`. Differs from Node: new. */
+  /**
+   * How long a connection may be parked, ms, where the server does not hint at less; 0 or Infinity: for ever. Default:
+   * `timeout`. Differs from Node: new.
+   */
   readonly idleTimeout?: number | undefined;
   /**
    * How long a connection takes new requests, ms from its dial; each up to a tenth less, so that those opened together do
@@ -133,12 +136,11 @@ export function readAgentOptions(
   return readGiven(withoutNulls(options), defaultMaxSockets);
 }
 
-// In Node null counts as unset, as in `{ timeout: settings.timeout ?? null }`.
+// In Node null counts as unset, as in `{ timeout: settings.timeout ?? null }`, but as the total cap.
 function withoutNulls(options: AgentOptions): AgentOptions {
+  const isNull = ([name, value]: [string, unknown]): boolean => value === null && name !== "maxTotalSockets";
   const entries = Object.entries(options);
-  return entries.some(([, value]) => value === null)
-    ? Object.fromEntries(entries.filter(([, value]) => value !== null))
-    : options;
+  return entries.some(isNull) ? Object.fromEntries(entries.filter((entry) => !isNull(entry))) : options;
 }
 
 function readGiven(options: AgentOptions, defaultMaxSockets: number): AgentSettings {
@@ -172,7 +174,7 @@ function readGiven(options: AgentOptions, defaultMaxSockets: number): AgentSetti
     queueTimeout: limit("queueTimeout", options.queueTimeout),
     connectTimeout: limit("connectTimeout", options.connectTimeout),
     maxLifetime: limit("maxLifetime", options.maxLifetime),
-    idleTimeout: delay("idleTimeout", options.idleTimeout),
+    idleTimeout: options.idleTimeout === undefined ? undefined : limit("idleTimeout", options.idleTimeout),
     unreadBodyTimeout: limit("unreadBodyTimeout", options.unreadBodyTimeout),
   };
 }

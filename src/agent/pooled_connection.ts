@@ -163,7 +163,7 @@ export class PooledConnection implements ConnectionOwner {
   }
 
   #answerAbandoned(stream: Duplex | undefined): void {
-    discard(stream ?? undefined);
+    discard(stream);
     if (this.slot.state !== "closing") return;
     this.#closeTimer?.cancel();
     const isNews = stream !== undefined && stream !== null;

@@ -5,7 +5,7 @@
  */
 
 import type { Duplex } from "node:stream";
-import { ArgumentTypeError, ConnectionClosedError } from "./core/errors.ts";
+import { ArgumentTypeError, ConnectionClosedError, invalidArgType } from "./core/errors.ts";
 import { duplexOf, SocketStream } from "./socket_stream.ts";
 import type { Clock } from "../clock.ts";
 import { fromDuplex } from "../runtime/mod.ts";
@@ -17,11 +17,27 @@ export function refusalOf(error: unknown, stream: Duplex | undefined, isSecure: 
   if (stream === undefined || stream === null) {
     return new ConnectionClosedError("createConnection() gave neither a stream nor an error");
   }
+  if (!isStream(stream)) {
+    return invalidArgType("stream of createConnection()", "an instance of Duplex", stream);
+  }
+  if (isSpent(stream)) {
+    return stream.errored ?? new ConnectionClosedError("createConnection() gave a stream that is closed");
+  }
   if (!isSecure || (stream as { encrypted?: boolean }).encrypted === true) return undefined;
   return new ArgumentTypeError(
     "ERR_TLS_REQUIRED",
     "Cannot send an https request over a stream that is not encrypted",
   );
+}
+
+function isStream(value: unknown): value is Duplex {
+  const { on, write, destroy } = value as Partial<Duplex>;
+  return typeof on === "function" && typeof write === "function" && typeof destroy === "function";
+}
+
+/** It has ended one way or the other, and may have told so already: who waits for its events waits for ever. */
+function isSpent({ destroyed, readable, writable }: Duplex): boolean {
+  return destroyed === true || readable === false || writable === false;
 }
 
 /** A stream that stands for a socket while its events go where they went before. */
@@ -93,10 +109,11 @@ export class StreamListeners {
   }
 }
 
-/** A stream that nobody wants, whose errors nobody hears. */
-export function discard(stream: Duplex | undefined): void {
-  stream?.on("error", ignore);
-  stream?.destroy();
+/** A stream that nobody wants, whose errors nobody hears; what is none is nobody's to close. */
+export function discard(stream: unknown): void {
+  if (stream === undefined || stream === null || !isStream(stream)) return;
+  stream.on("error", ignore);
+  stream.destroy();
 }
 
 /** A listener for errors that somebody else hears, or nobody needs to. */

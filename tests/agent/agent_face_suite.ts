@@ -1,6 +1,7 @@
 import { EventEmitter } from "node:events";
 import * as http from "node:http";
 import * as https from "node:https";
+import { inspect } from "node:util";
 import * as assert from "uvu/assert";
 import { Agent } from "@holdfast/agent";
 import { HttpsAgent } from "../../src/agent/agent.ts";
@@ -120,6 +121,10 @@ test("the views follow the pool, with the same streams each time", async () => {
   const stream = agent.sockets[name]![0];
   assert.is(agent.sockets[name]![0], stream);
   assert.not.equal(agent.sockets[name], undefined);
+  for (const view of [agent.sockets, agent.requests]) {
+    assert.ok(inspect(view, { depth: 0 }).includes(name), inspect(view, { depth: 0 }));
+  }
+  assert.is(inspect(agent.freeSockets, { depth: 0 }).includes(name), false);
   agent.sockets[name]!.pop();
   assert.is(agent.sockets[name]?.length, 1);
   assert.equal([await clock.until(first), await clock.until(second)], ["ok", "ok"]);

@@ -100,6 +100,17 @@ test("idleTimeout is for parked connections alone, and timeout where it is not g
   }
 });
 
+test("idleTimeout of 0 or Infinity parks for ever, whatever timeout says", async () => {
+  for (const idleTimeout of [0, Infinity]) {
+    const { agent, clock, network, serve } = fixture({ idleTimeout, timeout: 500 });
+    serve("a", answerAtOnce);
+    await get(agent);
+    await clock.advance(3_600_000);
+    assert.is(network.sockets.size, 1);
+    agent.destroy();
+  }
+});
+
 test("close() lets what it has taken end, refuses what comes, and resolves when all is closed", async () => {
   const { agent, clock, network, serve } = fixture({ maxSockets: 1 });
   const waiting: (() => void)[] = [];

@@ -1,5 +1,6 @@
 /** What Node's document shows of its client (http, https), used as it is shown there. */
 import http, { type ClientRequest, type RequestOptions } from "@holdfast/agent/http";
+import { once } from "node:events";
 import * as net from "node:net";
 import { equal, is, throws } from "uvu/assert";
 import { suite } from "../harness/suite.ts";
@@ -31,6 +32,23 @@ function withdrawn(options: RequestOptions): ClientRequest {
   request.on("socket", (socket) => (socket as net.Socket).emit("agentRemove"));
   return request;
 }
+
+test("agent.destroy() in the tick of the request, or within createConnection, is told to who listens by the end of it", () =>
+  withOrigin((socket) => socket.end(ok()), async ({ port }) => {
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    const requests = [1, 2].map(() => http.get({ host: "127.0.0.1", port, agent }));
+    agent.destroy();
+    agent.createConnection = (): net.Socket => {
+      agent.destroy();
+      return net.connect(port, "127.0.0.1");
+    };
+    requests.push(http.get({ host: "127.0.0.1", port, agent }));
+    const codes = requests.map(async (request) => {
+      const [error] = await once(request, "error") as [{ code?: string }];
+      return error.code;
+    });
+    equal(await Promise.all(codes), Array(3).fill("ERR_AGENT_DESTROYED"));
+  }));
 
 test("'agentRemove' before the connection is open: the request goes on outside the agent", () =>
   withOrigin((socket) => socket.end(ok()), async ({ port }) => {

@@ -14,6 +14,8 @@ const INVALID: readonly [string, unknown, string][] = [
   ["maxSockets", 1.5, "ERR_OUT_OF_RANGE"],
   ["maxTotalSockets", 0, "ERR_OUT_OF_RANGE"],
   ["maxTotalSockets", "2", "ERR_INVALID_ARG_TYPE"],
+  ["maxTotalSockets", null, "ERR_INVALID_ARG_TYPE"],
+  ["maxTotalSockets", 2n, "ERR_INVALID_ARG_TYPE"],
   ["maxFreeSockets", -1, "ERR_OUT_OF_RANGE"],
   ["maxPending", -1, "ERR_OUT_OF_RANGE"],
   ["timeout", Infinity, "ERR_OUT_OF_RANGE"],
@@ -41,6 +43,20 @@ test("options that are no object throw ERR_INVALID_ARG_TYPE", () => {
     );
   }
 });
+
+for (const name of ["queueTimeout", "connectTimeout", "maxLifetime", "idleTimeout", "unreadBodyTimeout"]) {
+  test(`${name}: 0, null, undefined and Infinity are none, and what is no time throws`, () => {
+    for (const none of [0, null, undefined, Infinity]) new Agent({ [name]: none } as AgentOptions);
+    for (const value of [-1, NaN, 2 ** 31, "5", 5n, true, {}]) {
+      assert.throws(
+        () => new Agent({ [name]: value } as AgentOptions),
+        (error: Error & { code?: string }) =>
+          error.message.includes(name) &&
+          error.code === (typeof value === "number" ? "ERR_OUT_OF_RANGE" : "ERR_INVALID_ARG_TYPE"),
+      );
+    }
+  });
+}
 
 test("the documented forms of no limit are accepted", () => {
   new Agent();

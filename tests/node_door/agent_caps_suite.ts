@@ -5,6 +5,7 @@
 import * as http from "node:http";
 import * as https from "node:https";
 import * as net from "node:net";
+import { Duplex, PassThrough } from "node:stream";
 import * as assert from "uvu/assert";
 import { Agent, type AgentOptions } from "@holdfast/agent";
 import * as face from "@holdfast/agent/http";
@@ -262,6 +263,45 @@ const ANSWERS:
     },
   ];
 
+/** What a createConnection may give and no request can use, and the codes that its request may fail with. */
+const NO_STREAMS: readonly [string, (port: number) => unknown, string[]][] = [
+  ["a number", () => 5, ["ERR_INVALID_ARG_TYPE"]],
+  ["an object that is no stream", () => ({}), ["ERR_INVALID_ARG_TYPE"]],
+  ["a destroyed socket", (port) => net.connect(port, "127.0.0.1").destroy(), ["ECONNRESET"]],
+  [
+    "a socket that failed",
+    (port) => net.connect(port, "127.0.0.1").on("error", () => {}).destroy(enough()),
+    ["ENO"],
+  ],
+  [
+    "a socket that closed long ago",
+    async (port) => {
+      const socket = net.connect(port, "127.0.0.1").destroy();
+      await pause(5);
+      return socket;
+    },
+    ["ECONNRESET"],
+  ],
+  ["what cannot be read", () => new Duplex({ readable: false, write(): void {} } as object), ["ECONNRESET"]],
+  ["what cannot be written", () => new Duplex({ writable: false, read(): void {} } as object), [
+    "ECONNRESET",
+  ]],
+  [
+    "what has ended",
+    async () => {
+      const stream = new PassThrough();
+      stream.end().resume();
+      await pause(5);
+      return stream;
+    },
+    ["ECONNRESET"],
+  ],
+];
+
+function enough(): Error {
+  return Object.assign(new Error("no"), { code: "ENO" });
+}
+
 for (const [name, send] of FACES) {
   test(`every way of a createConnection to answer settles its request and no other, ${name}`, async () => {
     const one = await listening(http.createServer((_request, response) => {
@@ -283,6 +323,24 @@ for (const [name, send] of FACES) {
     await until(() => agent.totalSocketCount === 0 && one.sockets.size === 0);
     await one.close();
   });
+
+  for (const [what, make, codes] of NO_STREAMS) {
+    test(`createConnection that gives ${what} fails its request alone and gives the slot back, ${name}`, async () => {
+      const one = await listening(http.createServer((_request, response) => void response.end("ok")));
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      let calls = 0;
+      agent.createConnection = ((): unknown =>
+        calls++ === 0 ? make(one.port) : net.connect(one.port, "127.0.0.1")) as never;
+      const [failed, served] = await Promise.all([send(agent, one.port), send(agent, one.port)]);
+      assert.ok(codes.includes(failed), failed);
+      assert.is(served, "ok");
+      await until(() => Object.keys(agent.sockets).length === 0);
+      assert.equal([agent.totalSocketCount, one.peak], [1, 1]);
+      agent.destroy();
+      await until(() => agent.totalSocketCount === 0 && one.sockets.size === 0);
+      await one.close();
+    });
+  }
 
   test(`requests that wait are served in the order of their arrival, ${name}`, async () => {
     const order: number[] = [];
