@@ -44,6 +44,7 @@ import { OutgoingMessage } from "./outgoing_message.ts";
 import { connectionReset } from "./outgoing_message_errors.ts";
 import type { MessageSink } from "./outgoing_message_output.ts";
 import { viewOf } from "./socket_stream.ts";
+import { nextTurn } from "../clock.ts";
 import { capture, type Context } from "../runtime/context.ts";
 import { nextTick } from "../runtime/mod.ts";
 
@@ -278,8 +279,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     // Whoever destroyed it is told by destroy().
     if (this.destroyed) return;
     this.destroyed = true;
-    this._onError(error ?? connectionReset("socket hang up"));
-    this._onClose();
+    this._onFailure(error ?? connectionReset("socket hang up"));
   }
 
   // The end.
@@ -423,6 +423,18 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
   _onError(error: Error): void {
     if (failed.hasSubscribers) failed.publish({ request: this, error });
     this.emit("error", error);
+  }
+
+  /** 'error', then 'close'. What a listener throws, or 'error' without one, holds nothing up. */
+  _onFailure(error: Error): void {
+    let isTold = false;
+    try {
+      this._onError(error);
+      isTold = true;
+    } finally {
+      if (isTold) this._onClose();
+      else nextTurn(() => this._onClose());
+    }
   }
 
   /** It is over. */

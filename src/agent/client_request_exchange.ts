@@ -18,7 +18,7 @@ import { defaultMaxHeaderSize } from "./client_request_options.ts";
 import { AgentDestroyedError, ConnectionClosedError, ProtocolError } from "./core/errors.ts";
 import type { BodyFraming } from "./core/framing.ts";
 import type { HeaderBlock } from "./core/headers.ts";
-import { keepAliveVerdict } from "./core/keep_alive.ts";
+import { persists } from "./core/keep_alive.ts";
 import { ALL_LENIENT, type ParserLimits, type ResponseHead } from "./core/response_parser.ts";
 import type { Dispatched, Exchange, ExchangeControl } from "./exchange.ts";
 import { IncomingMessage, type ResponseSource } from "./incoming_message.ts";
@@ -66,6 +66,8 @@ export interface ExchangeOwner extends EventEmitter {
   _onEnd(): void;
   /** Something to say by 'error'. */
   _onError(error: Error): void;
+  /** 'error', then 'close', whatever a listener throws. */
+  _onFailure(error: Error): void;
   /** It is over. */
   _onClose(): void;
   /** The response's setTimeout(). */
@@ -309,10 +311,8 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     const response = this.#response = this.#message(head);
     const { request } = this;
     this.#head = { head, framing };
-    if (request.shouldKeepAlive) {
-      request.shouldKeepAlive =
-        keepAliveVerdict({ head, framing, connectionClose: request._isLast, bufferMs: 0 }).reusable;
-    }
+    // As in Node the server's word alone counts here, not the request's: who is told first, request or response.
+    if (request.shouldKeepAlive) request.shouldKeepAlive = persists(head, framing);
     this.#tell(this.#respond, this, response);
   }
 
@@ -335,11 +335,6 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     return this.#tell(response.push, response, Buffer.from(chunk)) ?? true;
   }
 
-  // The server's word alone counts, not the request's.
-  get #mayFollow(): boolean {
-    return keepAliveVerdict({ ...this.#head!, connectionClose: false, bufferMs: 0 }).reusable;
-  }
-
   // Node's parser reads on: what is no further response is an error. (One that is a response ends the connection without a word.)
   onSurplus(chunk: Uint8Array, at: number): void {
     let begin = at;
@@ -347,7 +342,8 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     if (begin === chunk.length || startsAsHttp(chunk.subarray(begin))) return;
     this.#unshow();
     const facts = { bytesParsed: begin, rawPacket: Buffer.from(chunk) };
-    const error = this.#mayFollow
+    const { head, framing } = this.#head!;
+    const error = persists(head, framing)
       ? new ProtocolError("HPE_INVALID_CONSTANT", { reason: NOT_HTTP, ...facts })
       : new ProtocolError("HPE_CLOSED_CONNECTION", { reason: "Data after `Connection: close`", ...facts });
     this.#tell(this.request._onError, this.request, error);
@@ -427,7 +423,9 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     if (response === undefined) {
       if (!request.destroyed) {
         if (request._triesAgain(error, this.#control, this.#isReused)) return;
-        request._onError(this.#control === undefined && isDestroyed(error) ? error : this.#asNode(error));
+        return request._onFailure(
+          this.#control === undefined && isDestroyed(error) ? error : this.#asNode(error),
+        );
       }
       return request._onClose();
     }
@@ -438,9 +436,9 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
       return;
     }
     if (request.destroyed) return this.#cutOff(response, error);
-    if (!isHangUp(error)) request._onError(this.#asNode(error));
     // As in Node, where the socket's 'close' does it: who reads has read by then what came before the fault.
     nextTick(() => run(this.#context, () => this.#cutOff(response, error), this, undefined));
+    if (!isHangUp(error)) request._onError(this.#asNode(error));
   }
 
   #cutOff(response: IncomingMessage, error: Error): void {

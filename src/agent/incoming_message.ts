@@ -98,6 +98,7 @@ export class IncomingMessage extends Readable {
       : `${head.httpVersionMajor}.${head.httpVersionMinor}`;
     this.statusCode = head.status;
     this.statusMessage = head.statusText;
+    this.upgrade = false;
     this.#block = head.headers;
     this.#source = source;
   }
@@ -203,14 +204,17 @@ export class IncomingMessage extends Readable {
     this.#trailersDistinct = trailers;
   }
 
-  /** Aborts when the message is closed: for work that is of no use without it. */
+  /** Aborts where the message ends before its time, with 'aborted': for work that is of no use without it. */
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
-      const controller = this.#controller = new AbortController();
-      if (this.destroyed) controller.abort();
-      else this.once("close", () => controller.abort());
+      this.#controller = new AbortController();
+      if (this.destroyed && !this.#hasEnded) this.#controller.abort();
     }
     return this.#controller.signal;
+  }
+
+  get #hasEnded(): boolean {
+    return this.readableEnded && this.complete;
   }
 
   /** Sets the connection's time of inactivity; `callback` listens for 'timeout'. */
@@ -239,9 +243,10 @@ export class IncomingMessage extends Readable {
   /** {@linkcode Readable}: before the end it is the connection's end too. */
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     const source = this.#source;
-    if (!this.readableEnded || !this.complete) {
+    if (!this.#hasEnded) {
       this.aborted = true;
       this.emit("aborted");
+      this.#controller?.abort();
       source?.abort(error);
     }
     // Node's document, "http.request": an error is emitted only if somebody listens.

@@ -119,7 +119,7 @@ export class OutgoingMessage extends Stream {
 
   /** end() was called and all of it has gone to the system. */
   get writableFinished(): boolean {
-    return this.#output.isEndSent && this.#output.pendingBytes === 0;
+    return this.#output.isFinished;
   }
 
   /** Always false. */
@@ -127,9 +127,9 @@ export class OutgoingMessage extends Stream {
     return false;
   }
 
-  /** Bytes that have not gone to the system. */
+  /** Bytes that have not gone to the system, those of the head and of the chunks' lines among them. */
   get writableLength(): number {
-    return this.outputSize + this.#output.pendingBytes;
+    return this.#output.length;
   }
 
   /** Bytes from which write() returns false. */
@@ -349,12 +349,12 @@ export class OutgoingMessage extends Stream {
   ): boolean {
     checkChunk(chunk);
     if (typeof encoding === "function") return this.#body.write(chunk, undefined, encoding, false);
-    return this.#body.write(chunk, encoding ?? undefined, callback, false);
+    return this.#body.write(chunk, encoding || undefined, callable(callback), false);
   }
 
   /**
-   * Ends the message, with `chunk` as its last piece; `callback` listens for 'finish'. As write(); `callback` is given
-   * ERR_STREAM_ALREADY_FINISHED where that has been.
+   * Ends the message, with `chunk` as its last piece. As write(); `callback` is told ahead of 'finish', with an error where
+   * that will not come, and ERR_STREAM_ALREADY_FINISHED where it has been.
    */
   end(callback?: WriteCallback): this;
   end(chunk: OutgoingChunk | null | undefined, callback?: WriteCallback): this;
@@ -369,8 +369,8 @@ export class OutgoingMessage extends Stream {
     callback?: WriteCallback,
   ): this {
     if (typeof chunk === "function") this.#body.end(undefined, undefined, chunk);
-    else if (typeof encoding === "function") this.#body.end(chunk ?? undefined, undefined, encoding);
-    else this.#body.end(chunk ?? undefined, encoding ?? undefined, callback);
+    else if (typeof encoding === "function") this.#body.end(chunk || undefined, undefined, encoding);
+    else this.#body.end(chunk || undefined, encoding || undefined, callable(callback));
     return this;
   }
 
@@ -455,13 +455,18 @@ export class OutgoingMessage extends Stream {
 
   /** 'finish' was emitted. */
   protected get _isFinishEmitted(): boolean {
-    return this.#output.isFinishEmitted;
+    return this.#output.isFinished;
   }
 
   /** The error that `errored` shows. */
   protected _setErrored(error: Error | null): void {
     this.#errored = error;
   }
+}
+
+// As in Node what cannot be called is no callback.
+function callable(callback: unknown): WriteCallback | undefined {
+  return typeof callback === "function" ? callback as WriteCallback : undefined;
 }
 
 // `captureRejections`: a rejected async listener destroys the message, as in Node.

@@ -10,7 +10,6 @@
 import { Buffer } from "node:buffer";
 import { invalidArgType } from "./core/errors.ts";
 import {
-  alreadyFinished,
   bodyNotAnnounced,
   lengthMismatch,
   nullChunk,
@@ -35,8 +34,6 @@ export interface BodyOwner extends OutputOwner {
   readonly _last: boolean;
   /** What follows the head is no body. */
   readonly _isTunnel: boolean;
-  /** All has gone to the system. */
-  readonly writableFinished: boolean;
   /** Bytes that have not gone to the system. */
   readonly writableLength: number;
   /** Bytes from which write() returns false. */
@@ -47,8 +44,6 @@ export interface BodyOwner extends OutputOwner {
   _implicitHeader(): void;
   /** Makes the head again, for a body of `length` bytes or, null, of unknown length. */
   _remakeHead(length: number | null): void;
-  /** For 'finish'. */
-  once(event: string, listener: WriteCallback): unknown;
   /** For 'error'. */
   emit(event: string, error?: Error): boolean;
 }
@@ -113,6 +108,7 @@ export class OutgoingBody {
     this.#output.wantHead();
     this.#message.outputData.push({ data: chunk, encoding, callback });
     this.#message.outputSize += length;
+    this.#output.countFraming(length);
     if (!isLast) this.#output.flush();
     const wantsMore = this.#message.writableLength < this.#message.writableHighWaterMark;
     if (!wantsMore) this.#output.wantDrain();
@@ -163,7 +159,7 @@ export class OutgoingBody {
       checkChunk(chunk);
       this.write(chunk, encoding, undefined, true);
     } else if (this.#message.finished) {
-      this.#endAgain(callback);
+      if (callback !== undefined) this.#output.onFinish(callback);
       return;
     } else {
       this.#checkLength(0, true);
@@ -172,16 +168,10 @@ export class OutgoingBody {
         this.#message._implicitHeader();
       }
     }
-    if (callback !== undefined) this.#message.once("finish", callback);
+    if (callback !== undefined) this.#output.onFinish(callback);
     this.#message.finished = true;
     this.#output.wantHead();
     this.#output.end();
-  }
-
-  #endAgain(callback: WriteCallback | undefined): void {
-    if (callback === undefined) return;
-    if (this.#message.writableFinished) callback(alreadyFinished("end"));
-    else this.#message.once("finish", callback);
   }
 
   // As Node: the callback is told later; 'error' is not emitted on a message that is destroyed.

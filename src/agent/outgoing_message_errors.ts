@@ -67,7 +67,7 @@ export function notImplemented(method: string): CodedError {
 export function lengthMismatch(actual: number, declared: number): CodedError {
   return coded(
     "ERR_HTTP_CONTENT_LENGTH_MISMATCH",
-    `Body of ${actual} byte(s) does not match the content-length of ${declared} byte(s) set in header`,
+    `Response body's content-length of ${actual} byte(s) does not match the content-length of ${declared} byte(s) set in header`,
   );
 }
 

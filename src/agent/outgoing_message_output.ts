@@ -13,7 +13,7 @@
 import { Buffer } from "node:buffer";
 import { encodeLatin1, encodeLatin1With } from "./core/latin1.ts";
 import { CHUNK_END, chunkHead, encodeChunk, MAX_JOINED_BODY_BYTES } from "./core/request_serializer.ts";
-import { streamDestroyed } from "./outgoing_message_errors.ts";
+import { alreadyFinished, streamDestroyed } from "./outgoing_message_errors.ts";
 import { nextTick } from "../runtime/mod.ts";
 
 /** What carries a message's bytes away. */
@@ -53,6 +53,8 @@ export interface OutputOwner {
   readonly finished: boolean;
   /** Nothing goes any more. */
   readonly destroyed: boolean;
+  /** The error of destroy(). */
+  readonly errored: Error | null;
   /** The body goes in chunks. */
   readonly chunkedEncoding: boolean;
   /** The last byte has been handed over. */
@@ -60,6 +62,9 @@ export interface OutputOwner {
   /** Emits 'drain', 'finish'. */
   emit(event: string): boolean;
 }
+
+/** "0", an empty line and what ends it. */
+const LAST_CHUNK_BYTES = 5;
 
 /** Longest body that is kept to be sent again: what a socket takes in one go, so that no upload is held in memory. */
 const MAX_REPLAYED_BYTES = 65_536;
@@ -80,21 +85,34 @@ export class OutgoingOutput {
   #isEndSent = false;
   /** Of what is with the sink. */
   #callbacks: WriteCallback[] = [];
+  /** Of end(). */
+  #endCallbacks: WriteCallback[] = [];
+  #isDropped = false;
+  /** What the chunks' own lines add to `outputSize`. */
+  #framingSize = 0;
   #isSettleScheduled = false;
   /** What has gone, as long as it may have to go again; undefined: it will not, or is too much. */
   #sent: OutputEntry[] | undefined;
   #isAnnounced = false;
   #isPrefinishEmitted = false;
-  #isFinishEmitted = false;
+  #isFinished = false;
 
   /** Of `message`, whose pieces it takes. */
   constructor(message: OutputOwner) {
     this.#message = message;
   }
 
-  /** Bytes that the sink has and the system has not. */
-  get pendingBytes(): number {
-    return this.#sink?.pendingBytes ?? 0;
+  /** Bytes that the system has not: what waits, as it will go, and what the sink has. */
+  get length(): number {
+    const { _header, _headerSent, outputSize, finished, chunkedEncoding } = this.#message;
+    const head = this.#isHeadWanted && !_headerSent && _header !== null ? _header.length : 0;
+    const end = finished && chunkedEncoding && !this.#isEndSent ? LAST_CHUNK_BYTES + this.trailers.length : 0;
+    return outputSize + this.#framingSize + head + end + (this.#sink?.pendingBytes ?? 0);
+  }
+
+  /** A piece of `length` bytes joins what waits. */
+  countFraming(length: number): void {
+    if (this.#message.chunkedEncoding && length > 0) this.#framingSize += length.toString(16).length + 4;
   }
 
   /** How often uncork() has to be called. */
@@ -112,9 +130,9 @@ export class OutgoingOutput {
     return this.#needsDrain;
   }
 
-  /** 'finish' was emitted. */
-  get isFinishEmitted(): boolean {
-    return this.#isFinishEmitted;
+  /** All has gone to the system: 'finish' was emitted, or is about to be. */
+  get isFinished(): boolean {
+    return this.#isFinished;
   }
 
   /** All that has gone is still here. */
@@ -130,6 +148,17 @@ export class OutgoingOutput {
   /** A write() has returned false. */
   wantDrain(): void {
     this.#needsDrain = true;
+  }
+
+  /** `callback` is told when all has gone, ahead of 'finish'; with an error where it cannot go, or has gone before. */
+  onFinish(callback: WriteCallback): void {
+    if (this.#isFinished) callback(alreadyFinished("end"));
+    else if (this.#isDropped) nextTick(() => callback(this.#endError));
+    else this.#endCallbacks.push(callback);
+  }
+
+  get #endError(): Error {
+    return this.#message.errored ?? streamDestroyed("end");
   }
 
   /** Holds what is written until uncork(). */
@@ -158,9 +187,7 @@ export class OutgoingOutput {
     this.#message.outputData.push({
       data: Buffer.concat(entries.map(bytesOf)),
       encoding: undefined,
-      callback: callbacks.length === 0
-        ? undefined
-        : (error) => callbacks.forEach((callback) => callback(error)),
+      callback: callbacks.length === 0 ? undefined : (error) => tellAll(callbacks, error),
     });
   }
 
@@ -192,7 +219,11 @@ export class OutgoingOutput {
   /** The connection is gone and another one will come: what has gone waits again. */
   rewind(): void {
     this.#message.outputData.unshift(...this.#sent ?? []);
-    this.#message.outputSize = this.#message.outputData.reduce((sum, entry) => sum + sizeOf(entry), 0);
+    this.#message.outputSize = this.#framingSize = 0;
+    for (const entry of this.#message.outputData) {
+      this.#message.outputSize += sizeOf(entry);
+      this.countFraming(sizeOf(entry));
+    }
     this.#sink = this.#sent = undefined;
     this.#message._headerSent = this.#isEndSent = false;
   }
@@ -202,20 +233,23 @@ export class OutgoingOutput {
     this.#settle();
   }
 
-  /** What waits will not be sent: its callbacks are told ERR_STREAM_DESTROYED. */
+  /** What waits will not be sent: its callbacks are told ERR_STREAM_DESTROYED, those of end() the error of destroy(). */
   drop(): void {
-    if (this.#message.outputData.length === 0 && this.#callbacks.length === 0) {
-      return void (this.#sink = undefined);
+    this.#isDropped = true;
+    this.#sink = undefined;
+    if (
+      this.#message.outputData.length === 0 && this.#callbacks.length === 0 && this.#endCallbacks.length === 0
+    ) {
+      return;
     }
     const callbacks = this.#callbacks.splice(0);
     for (const { callback } of this.#message.outputData.splice(0)) {
       if (callback !== undefined) callbacks.push(callback);
     }
-    this.#message.outputSize = 0;
-    this.#sink = undefined;
-    if (callbacks.length === 0) return;
-    const error = streamDestroyed("write");
-    nextTick(() => callbacks.forEach((callback) => callback(error)));
+    this.#message.outputSize = this.#framingSize = 0;
+    const endCallbacks = this.#endCallbacks.splice(0);
+    if (callbacks.length > 0) nextTick(() => tellAll(callbacks, streamDestroyed("write")));
+    if (endCallbacks.length > 0) nextTick(() => tellAll(endCallbacks, this.#endError));
   }
 
   /** Sends what may go. */
@@ -268,7 +302,7 @@ export class OutgoingOutput {
       if (callback !== undefined) this.#callbacks.push(callback);
     }
     const length = this.#message.outputSize;
-    this.#message.outputSize = 0;
+    this.#message.outputSize = this.#framingSize = 0;
     if (this.#sent !== undefined) this.#keep(entries, length);
     const isSmall = length <= MAX_JOINED_BODY_BYTES;
     if (!this.#message.chunkedEncoding) {
@@ -298,9 +332,7 @@ export class OutgoingOutput {
   }
 
   #settle(): void {
-    if (this.#callbacks.length > 0) {
-      for (const callback of this.#callbacks.splice(0)) callback(null);
-    }
+    if (this.#callbacks.length > 0) tellAll(this.#callbacks.splice(0), null);
     if (this.#message.destroyed && !this.#message.finished) return;
     if (this.#isEndSent) return this.#finish();
     if (!this.#needsDrain || this.#message.finished || this.#message.outputSize > 0) return;
@@ -309,9 +341,25 @@ export class OutgoingOutput {
   }
 
   #finish(): void {
-    if (this.#isFinishEmitted) return;
-    this.#isFinishEmitted = true;
+    if (this.#isFinished) return;
+    const { errored } = this.#message;
+    if (errored !== null) return tellAll(this.#endCallbacks.splice(0), errored);
+    this.#isFinished = true;
+    if (this.#endCallbacks.length > 0) tellAll(this.#endCallbacks.splice(0), null);
     this.#message.emit("finish");
+  }
+}
+
+// One that throws is the process's uncaught exception; the others are told.
+function tellAll(callbacks: readonly WriteCallback[], error: Error | null | undefined): void {
+  for (const callback of callbacks) {
+    try {
+      callback(error);
+    } catch (thrown) {
+      nextTick(() => {
+        throw thrown;
+      });
+    }
   }
 }
 

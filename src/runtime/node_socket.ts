@@ -381,8 +381,9 @@ export class NodeSocket implements Socket {
     }
   }
 
-  readonly #onWritten = (): void => {
-    if (!this.#owesDrain || this.destroyed || this.#stream.writableLength > 0) return;
+  readonly #onWritten = (error?: Error | null): void => {
+    // What failed has not gone, though the stream no longer counts it.
+    if (error || !this.#owesDrain || this.destroyed || this.#stream.writableLength > 0) return;
     this.#owesDrain = false;
     this.#tell(this.handler.onDrain);
   };

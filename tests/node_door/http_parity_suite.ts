@@ -360,6 +360,58 @@ test("req.socket.writableLength holds what the system has not taken", async () =
   await new Promise<void>((resolve) => void server.close(() => resolve()));
 });
 
+test("behind a Connection: close of the request's own, 'close' comes as the server's word has it", async () => {
+  const answers = ["", "Connection: close", "Keep-Alive: timeout=0"];
+  for (const field of answers) {
+    await withAgent(
+      { keepAlive: true },
+      (socket) => socket.end(ok("ok", ...field === "" ? [] : [field])),
+      async (ask, _agent, origin) => {
+        const req = ask({ headers: { connection: "close" } }).end();
+        const log = logOf(req);
+        await closed(req);
+        const end = field === "Connection: close" ? ["res close", "close"] : ["close", "res close"];
+        equal(log.slice(-3), ["res end", ...end]);
+        await textOf(await responseTo(ask({ headers: { connection: "close" } }).end()));
+        is(origin.connections, 2);
+      },
+    );
+  }
+});
+
+test("a message's signal aborts with 'aborted', and not with the message's end", async () => {
+  const whole: WireAnswer = (socket) => socket.write(ok());
+  const part: WireAnswer = (socket) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart");
+  for (const answer of [whole, part]) {
+    await withAgent({ keepAlive: true }, answer, async (ask) => {
+      const req = ask().end();
+      const log = logOf(req, answer === whole);
+      const res = await responseTo(req);
+      const { signal } = res;
+      signal.addEventListener("abort", () => log.push("signal"));
+      if (answer === part) setTimeout(() => req.destroy(), 5);
+      await closed(req);
+      equal(
+        log.filter((line) => /^res aborted|signal/.test(line)),
+        answer === part ? ["res aborted", "signal"] : [],
+      );
+      is(signal.aborted, answer === part);
+      // Asked for afterwards it says the same.
+      const late = new http.IncomingMessage();
+      late.destroy();
+      is(late.signal.aborted, true);
+    });
+  }
+});
+
+test("a response that changes no protocol says so", async () => {
+  await withAgent({}, answerOk, async (ask) => {
+    const res = await responseTo(ask().end());
+    is((res as { upgrade?: unknown }).upgrade, false);
+    is(await textOf(res), "ok");
+  });
+});
+
 // Streams for an OutgoingMessage.
 
 test("a plain OutgoingMessage writes into a stream that says that it is its own", async () => {

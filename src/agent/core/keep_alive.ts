@@ -74,6 +74,11 @@ export function keepAliveVerdict(facts: KeepAliveFacts): KeepAliveVerdict {
   return { reusable: true, idleTimeoutMs, max };
 }
 
+/** False where the heads say that the connection ends behind the response; hints of its idle time aside. */
+export function persists(head: KeepAliveHead, framing: BodyFraming): boolean {
+  return closeReason({ head, framing, connectionClose: false }) === undefined;
+}
+
 function closeReason({ head, framing, connectionClose }: KeepAliveFacts): CloseReason | undefined {
   if (connectionClose) return "request-close";
   if (head.status === 101) return "upgrade";
