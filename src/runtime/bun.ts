@@ -8,10 +8,10 @@
  */
 
 import type { BunLike } from "./bun_like.ts";
-import { BunSocket, type StartTlsRules } from "./bun_socket.ts";
+import { BunSocket } from "./bun_socket.ts";
 import { refusedByBunTls } from "./bun_tls.ts";
-import { readConnectOptions, readStartTlsOptions } from "./connect_options.ts";
-import { unsupportedOptionError } from "./errors.ts";
+import { readConnectOptions } from "./connect_options.ts";
+import { assertHonoured } from "./errors.ts";
 import {
   type Capabilities,
   type Connect,
@@ -19,8 +19,8 @@ import {
   ignoredHints,
   type TlsOption,
   unsupportedOption,
-  unsupportedTlsOption,
 } from "./socket.ts";
+import type { StartTlsRules } from "./start_tls.ts";
 
 export type { BunLike };
 
@@ -77,24 +77,16 @@ export function bunRefuses(options: ConnectOptions): string | undefined {
 }
 
 const startTlsRules: StartTlsRules = {
-  read: (given) => {
-    const options = readStartTlsOptions(given);
-    assertHonoured(unsupportedTlsOption(options, tlsOptions));
-    return options;
-  },
+  capabilities: bunCapabilities,
   // What Bun verifies without a server name is the address that was dialled: the proxy's.
-  assertValues: (options) => assertHonoured(refusedByBunTls(options, options.host, undefined)),
+  refuses: (options) => refusedByBunTls(options, options.host, undefined),
 };
-
-function assertHonoured(refused: string | undefined): void {
-  if (refused !== undefined) throw unsupportedOptionError(refused, bunCapabilities.adapter);
-}
 
 /** Makes the adapter over the given namespace; `begin` calls its argument when it is time to dial. */
 export function createBunConnect(bun: BunLike, begin: (dial: () => void) => void = atOnce): Connect {
   return (given, handler) => {
     const options = readConnectOptions(given);
-    assertHonoured(bunRefuses(options));
+    assertHonoured(bunRefuses(options), bunCapabilities.adapter);
     const socket = new BunSocket(options, handler, startTlsRules);
     socket.connect(bun, ignoredHints(options, bunCapabilities), begin);
     return socket;

@@ -14,14 +14,15 @@ import { systemClock } from "../clock.ts";
 import type { BunHandlersLike, BunLike, BunSocketLike } from "./bun_like.ts";
 import { bunTls } from "./bun_tls.ts";
 import {
+  assertHonoured,
   bunError,
   fromNodeError,
-  invalidState,
   type SocketError,
   type SocketPhase,
   throwLater,
 } from "./errors.ts";
 import type { ConnectOptions, Socket, SocketHandler, SocketInfo, StartTlsOptions } from "./socket.ts";
+import { assertCanStartTls, readStartTls, type StartTlsRules } from "./start_tls.ts";
 
 /** Above this many pending bytes `write()` asks to wait; the node adapter's mark. */
 const HIGH_WATER_BYTES = 65536;
@@ -44,14 +45,6 @@ const handlers: BunHandlersLike = {
   // The promise rejects with the same error; given, so that it is not reported as unhandled.
   connectError: () => {},
 };
-
-/** What `startTls` honours; both throw, ERR_UNSUPPORTED_OPTION or the code of a bad value. */
-export interface StartTlsRules {
-  /** Throws for an option that is never honoured; returns the options with every member their own. */
-  read(options: StartTlsOptions): StartTlsOptions;
-  /** Throws for a value that is not honoured. */
-  assertValues(options: StartTlsOptions): void;
-}
 
 /** A Socket over one of Bun's connections; see the file's comment. Members are documented in socket.ts. */
 export class BunSocket implements Socket {
@@ -420,16 +413,17 @@ export class BunSocket implements Socket {
   }
 
   startTls(given: StartTlsOptions, handler: SocketHandler): Socket {
-    const options = this.#startTlsRules.read(given);
-    const native = this.#native;
-    if (native === undefined || this.connecting) throw invalidState("start TLS on", "it is connecting");
-    if (this.destroyed || this.#hasReadEnd || this.#isEnding) {
-      throw invalidState("start TLS on", "it has ended");
-    }
-    if (this.pendingBytes > 0) throw invalidState("start TLS on", "bytes are still to be sent");
-    if (this.#waiting.length > 0) throw invalidState("start TLS on", "bytes are still to be read");
-    if (this.#isTls) throw invalidState("start TLS on", "it speaks TLS");
-    this.#startTlsRules.assertValues(options);
+    const { capabilities } = this.#startTlsRules;
+    const options = readStartTls(given, capabilities);
+    assertCanStartTls({
+      isConnecting: this.connecting,
+      hasEnded: this.destroyed || this.#hasReadEnd || this.#isEnding,
+      pendingBytes: this.pendingBytes,
+      hasUnread: this.#waiting.length > 0,
+      isTls: this.#isTls,
+    });
+    assertHonoured(this.#startTlsRules.refuses(options), capabilities.adapter);
+    const native = this.#native!;
     const secured = new BunSocket({ ...this.#options, host: options.host }, handler, this.#startTlsRules);
     secured.#isTls = secured.#isUpgrade = true;
     secured.#isReferenced = this.#isReferenced;

@@ -8,9 +8,9 @@
  */
 
 import type { DenoLike } from "./deno_like.ts";
-import { DenoSocket, type StartTlsRules } from "./deno_socket.ts";
-import { readConnectOptions, readStartTlsOptions } from "./connect_options.ts";
-import { unsupportedOptionError } from "./errors.ts";
+import { DenoSocket } from "./deno_socket.ts";
+import { readConnectOptions } from "./connect_options.ts";
+import { assertHonoured } from "./errors.ts";
 import {
   type Capabilities,
   type Connect,
@@ -19,8 +19,8 @@ import {
   type TlsOption,
   type TlsOptions,
   unsupportedOption,
-  unsupportedTlsOption,
 } from "./socket.ts";
+import type { StartTlsRules } from "./start_tls.ts";
 
 export type { DenoLike };
 
@@ -81,23 +81,15 @@ function refusedName(options: TlsOptions): string | undefined {
 }
 
 const startTlsRules: StartTlsRules = {
-  read: (given) => {
-    const options = readStartTlsOptions(given);
-    assertHonoured(unsupportedTlsOption(options, tlsOptions));
-    return options;
-  },
-  assertValues: (options) => assertHonoured(refusedName(options)),
+  capabilities: denoCapabilities,
+  refuses: refusedName,
 };
-
-function assertHonoured(refused: string | undefined): void {
-  if (refused !== undefined) throw unsupportedOptionError(refused, denoCapabilities.adapter);
-}
 
 /** Makes the adapter over the given namespace; `begin` calls its argument when it is time to dial. */
 export function createDenoConnect(deno: DenoLike, begin: (dial: () => void) => void = atOnce): Connect {
   return (given, handler) => {
     const options = readConnectOptions(given);
-    assertHonoured(denoRefuses(options));
+    assertHonoured(denoRefuses(options), denoCapabilities.adapter);
     const socket = new DenoSocket(deno, options, handler, startTlsRules);
     socket.connect(ignoredHints(options, denoCapabilities), begin);
     return socket;

@@ -16,6 +16,7 @@ import { systemClock } from "../clock.ts";
 import { giveBack, JOINED_BYTES, SMALL_BYTES, takeLarge, takeSmall } from "./deno_buffers.ts";
 import type { DenoConnLike, DenoLike, DenoTcpConnLike } from "./deno_like.ts";
 import {
+  assertHonoured,
   denoError,
   fromNodeError,
   invalidState,
@@ -31,17 +32,10 @@ import type {
   StartTlsOptions,
   TlsOptions,
 } from "./socket.ts";
+import { assertCanStartTls, readStartTls, type StartTlsRules } from "./start_tls.ts";
 
 /** From this many pending bytes on `write()` asks to wait; the node adapter's mark. */
 const HIGH_WATER_BYTES = 65536;
-/** What `startTls` honours; both throw, ERR_UNSUPPORTED_OPTION or the code of a bad value. */
-export interface StartTlsRules {
-  /** Throws for an option that is never honoured; returns the options with every member their own. */
-  read(options: StartTlsOptions): StartTlsOptions;
-  /** Throws for a value that is not honoured. */
-  assertValues(options: StartTlsOptions): void;
-}
-
 /** A Socket over one of Deno's connections; see the file's comment. Members are documented in socket.ts. */
 export class DenoSocket implements Socket {
   handler: SocketHandler;
@@ -442,19 +436,19 @@ export class DenoSocket implements Socket {
   }
 
   startTls(given: StartTlsOptions, handler: SocketHandler): Socket {
-    const options = this.#startTlsRules.read(given);
-    const conn = this.#conn;
-    if (conn === undefined || this.connecting) throw invalidState("start TLS on", "it is connecting");
-    if (this.destroyed || this.#hasReadEnd || this.#isEnding) {
-      throw invalidState("start TLS on", "it has ended");
-    }
-    if (this.pendingBytes > 0) throw invalidState("start TLS on", "bytes are still to be sent");
+    const { capabilities } = this.#startTlsRules;
+    const options = readStartTls(given, capabilities);
+    assertCanStartTls({
+      isConnecting: this.connecting,
+      hasEnded: this.destroyed || this.#hasReadEnd || this.#isEnding,
+      pendingBytes: this.pendingBytes,
+      hasUnread: this.#held !== undefined,
+      isTls: this.#isTls,
+    });
     // Trap 14: with a read pending Deno refuses, and the connection is gone.
-    if (this.#isReading || this.#held !== undefined) {
-      throw invalidState("start TLS on", "it is reading: pause it first");
-    }
-    if (this.#isTls) throw invalidState("start TLS on", "it speaks TLS");
-    this.#startTlsRules.assertValues(options);
+    if (this.#isReading) throw invalidState("start TLS on", "it is reading: pause it first");
+    assertHonoured(this.#startTlsRules.refuses(options), capabilities.adapter);
+    const conn = this.#conn!;
     this.#isShut = true;
     this.#hasClosed = true;
     const secured = new DenoSocket(

@@ -13,8 +13,8 @@
  */
 
 import { type Clock, systemClock, type Timer } from "../clock.ts";
-import { callLookup, lookupAddresses, readConnectOptions, readStartTlsOptions } from "./connect_options.ts";
-import { fromNodeError, invalidState, SocketError, throwLater, unsupportedOptionError } from "./errors.ts";
+import { callLookup, lookupAddresses, readConnectOptions } from "./connect_options.ts";
+import { assertHonoured, fromNodeError, invalidState, SocketError, throwLater } from "./errors.ts";
 import {
   type Capabilities,
   type Connect,
@@ -28,6 +28,7 @@ import {
   unsupportedOption,
   unsupportedTlsOption,
 } from "./socket.ts";
+import { readStartTls } from "./start_tls.ts";
 
 /** A `Connect` that may call `onTransport`, once, when a connection is there and TLS begins on it. */
 export type AttemptConnect = (
@@ -69,8 +70,7 @@ export function createDialer(settings: DialerSettings): Connect {
     const options = readConnectOptions(given);
     if (!isRace(options)) return settings.connect(options, handler);
     const { family: _family, lookup: _lookup, hints: _hints, ...rest } = options;
-    const refused = unsupportedOption(rest, settings.capabilities);
-    if (refused !== undefined) throw unsupportedOptionError(refused, settings.capabilities.adapter);
+    assertHonoured(unsupportedOption(rest, settings.capabilities), settings.capabilities.adapter);
     const socket = new DialSocket(settings, options, handler);
     socket.lookUp();
     return socket;
@@ -433,9 +433,7 @@ class DialSocket implements Socket {
   }
 
   startTls(options: StartTlsOptions, handler: SocketHandler): Socket {
-    const { startTlsOptions, adapter } = this.#settings.capabilities;
-    const refused = unsupportedTlsOption(readStartTlsOptions(options), startTlsOptions);
-    if (refused !== undefined) throw unsupportedOptionError(refused, adapter);
+    readStartTls(options, this.#settings.capabilities);
     if (this.inner?.startTls === undefined) throw invalidState("start TLS on", "it is connecting");
     return this.inner.startTls(options, handler);
   }

@@ -262,6 +262,11 @@ export function checkPort(port: number | undefined, isNeeded: boolean = false): 
   throw argumentError("ERR_SOCKET_BAD_PORT", `Cannot connect to port "${port}": not 0 to 65535`, RangeError);
 }
 
+/** Throws ERR_UNSUPPORTED_OPTION for the option that an adapter refuses; undefined is none. */
+export function assertHonoured(refused: string | undefined, adapter: string): void {
+  if (refused !== undefined) throw unsupportedOptionError(refused, adapter);
+}
+
 /** Error ERR_INVALID_STATE: the socket is not in the state that a call to it needs. */
 export function invalidState(action: string, reason: string): Error {
   return argumentError("ERR_INVALID_STATE", `Cannot ${action} a socket: ${reason}`, Error);

@@ -11,7 +11,7 @@
 import { systemClock } from "../clock.ts";
 import type { Clock } from "../clock.ts";
 import { readTlsOptions } from "./connect_options.ts";
-import { checkPort, SocketError, unsupportedOptionError } from "./errors.ts";
+import { assertHonoured, checkPort, SocketError } from "./errors.ts";
 import { MemoryClient } from "./memory_client.ts";
 import { MemoryPeer } from "./memory_peer.ts";
 import { MemorySocket } from "./memory_socket.ts";
@@ -187,8 +187,7 @@ export class MemoryNetwork {
   /** The network as a {@linkcode Connect}; bound, so it can be handed on as it is. */
   readonly connect: Connect = (given: ConnectOptions, handler: SocketHandler): Socket => {
     const options = given.tls === undefined ? given : { ...given, tls: readTlsOptions(given.tls) };
-    const refused = unsupportedOption(options, memoryCapabilities);
-    if (refused !== undefined) throw unsupportedOptionError(refused, memoryCapabilities.adapter);
+    assertHonoured(unsupportedOption(options, memoryCapabilities), memoryCapabilities.adapter);
     checkPort(options.port);
     return this.#dial(options, handler);
   };

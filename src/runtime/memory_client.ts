@@ -8,11 +8,9 @@
  */
 
 import type { Clock } from "../clock.ts";
-import { readStartTlsOptions } from "./connect_options.ts";
-import { argumentError, unsupportedOptionError } from "./errors.ts";
 import type { MemorySocket } from "./memory_socket.ts";
 import { clientRole, MemoryTlsSocket } from "./memory_tls.ts";
-import { unsupportedTlsOption } from "./socket.ts";
+import { assertCanStartTls, readStartTls } from "./start_tls.ts";
 import type { Capabilities, Socket, SocketHandler, SocketInfo, StartTlsOptions } from "./socket.ts";
 
 /** A socket that `startTls` may consume. */
@@ -98,13 +96,15 @@ export class MemoryClient implements Socket {
   }
 
   startTls(given: StartTlsOptions, handler: SocketHandler): Socket {
-    const options = readStartTlsOptions(given);
-    const refused = unsupportedTlsOption(options, this.#capabilities.startTlsOptions);
-    if (refused !== undefined) throw unsupportedOptionError(refused, this.#capabilities.adapter);
-    if (this.destroyed || this.connecting || this.pendingBytes > 0 || this.#inner.hasUnread) {
-      const reason = "it is not open, or bytes are pending or unread";
-      throw argumentError("ERR_INVALID_STATE", `Cannot start TLS on this socket: ${reason}`, Error);
-    }
+    const options = readStartTls(given, this.#capabilities);
+    assertCanStartTls({
+      isConnecting: this.connecting,
+      hasEnded: this.destroyed,
+      pendingBytes: this.pendingBytes,
+      hasUnread: this.#inner.hasUnread,
+      // TLS inside TLS it can.
+      isTls: false,
+    });
     this.#isConsumed = true;
     const tls = new MemoryTlsSocket(this.#inner, clientRole(options, options.host), this.#clock, handler);
     return new MemoryClient(tls, this.#capabilities, this.#clock);

@@ -12,8 +12,8 @@ import * as net from "node:net";
 import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
 import { systemClock } from "../clock.ts";
-import { callLookup, lookupAddresses, readConnectOptions, readStartTlsOptions } from "./connect_options.ts";
-import { unsupportedOptionError } from "./errors.ts";
+import { callLookup, lookupAddresses, readConnectOptions } from "./connect_options.ts";
+import { assertHonoured } from "./errors.ts";
 import { bindDuplex, takeBack } from "./node_bindings.ts";
 import {
   connectsBeforeChecks,
@@ -43,8 +43,8 @@ import {
   type StartTlsOptions,
   type TlsOptions,
   unsupportedOption,
-  unsupportedTlsOption,
 } from "./socket.ts";
+import { readStartTls } from "./start_tls.ts";
 
 export { bindDuplex, nodeCapabilities };
 
@@ -128,9 +128,7 @@ class ConnectedSocket extends NodeSocket {
   }
 
   startTls(asked: StartTlsOptions, handler: SocketHandler): Socket {
-    const options = readStartTlsOptions(asked);
-    const refused = unsupportedTlsOption(options, nodeCapabilities.startTlsOptions);
-    if (refused !== undefined) throw unsupportedOptionError(refused, nodeCapabilities.adapter);
+    const options = readStartTls(asked, nodeCapabilities);
     assertTlsOptions(options);
     const raw = this.release();
     const socket = new ConnectedSocket(handler, { address: options.host, port: options.port }, this.#memory);
@@ -151,8 +149,7 @@ function connect(
   onTransport: (() => void) | undefined,
 ): Socket {
   const options = readConnectOptions(asked);
-  const refused = unsupportedOption(options, nodeCapabilities);
-  if (refused !== undefined) throw unsupportedOptionError(refused, nodeCapabilities.adapter);
+  assertHonoured(unsupportedOption(options, nodeCapabilities), nodeCapabilities.adapter);
   const host = options.host ?? "localhost";
   const peer = options.path === undefined ? { address: host, port: options.port } : { address: options.path };
   const socket = new ConnectedSocket(handler, peer, memory);

@@ -220,7 +220,11 @@ test("key material that cannot be read is one close, and closes the plain connec
 });
 
 test("throws where it may not be called, and leaves the socket usable", async () => {
-  const server = await listenTcp((connection) => connection.pipe(connection));
+  let peer: net.Socket | undefined;
+  const server = await listenTcp((connection) => {
+    peer = connection;
+    connection.pipe(connection);
+  });
   const seen = new Recorder();
   const socket = connectNode({ host: "127.0.0.1", port: server.port }, seen);
   const isInvalid = (error: { code?: string }): boolean => error.code === "ERR_INVALID_STATE";
@@ -234,6 +238,7 @@ test("throws where it may not be called, and leaves the socket usable", async ()
   await seen.until(() => seen.length === 8_000_000);
   socket.pause();
   socket.write(bytes("echo"));
+  while (peer!.bytesWritten < 8_000_004) await settle(5);
   await settle(30);
   assert.throws(start, isInvalid, "while bytes wait to be read");
   socket.resume();
