@@ -10,7 +10,8 @@ export type { AgentStats, PoolStatistics } from "./src/agent/agent_report.ts";
 export { CONNECTION_CHANNEL, type ConnectionEvent } from "./src/agent/pool_events.ts";
 export type { AgentRequest, RequestsView, SocketsView } from "./src/agent/agent_types.ts";
 export type { AgentOptions } from "./src/agent/options.ts";
-export type { AgentResponse, RequestTimings } from "./src/agent/request_exchange.ts";
+export type { AgentResponse } from "./src/agent/lean_response.ts";
+export type { RequestTimings } from "./src/agent/request_timings.ts";
 export type {
   AgentRequestInit,
   InformationalResponse,

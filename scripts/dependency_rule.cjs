@@ -37,6 +37,8 @@ const AGENT_ORDER = [
   "request_series",
   "response_drain",
   "retry_after",
+  "request_timings",
+  "lean_response",
   "request_exchange",
   "request",
   "fetch_request",

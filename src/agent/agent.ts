@@ -29,7 +29,7 @@ import type { PooledConnection, Waiter } from "./pooled_connection.ts";
 import { discard } from "./pooled_stream.ts";
 import { request } from "./request.ts";
 import type { RequestInput } from "./request_input.ts";
-import type { AgentResponse } from "./request_exchange.ts";
+import type { AgentResponse } from "./lean_response.ts";
 import type { AgentRequestInit } from "./request_plan.ts";
 import { outside } from "../runtime/context.ts";
 import { afterPoll, connectStream, connectTlsStream, createConnect, StreamSessions } from "../runtime/mod.ts";

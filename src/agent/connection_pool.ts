@@ -12,7 +12,7 @@
 import type { Duplex } from "node:stream";
 import type { ConnectionHooks, ConnectionSettings } from "./connection_rules.ts";
 import { AgentClosedError, AgentDestroyedError, PoolError, TimeoutError } from "./core/errors.ts";
-import { Link, LinkedList } from "./core/linked_list.ts";
+import { LinkedList } from "./core/linked_list.ts";
 import { PoolCore, type PoolErrorCode, type PoolLimits, type PoolSink } from "./core/pool.ts";
 import { DeadlineQueue } from "./deadline_queue.ts";
 import type { KnownEndpoint } from "./endpoint_table.ts";
@@ -155,13 +155,12 @@ export class ConnectionPool
 
   /** {@linkcode Dispatcher}. */
   onRequestStart(request: LastingRequest): void {
-    this.#requests.add(request.place = new Link(request));
+    this.#requests.add(request);
   }
 
   /** {@linkcode Dispatcher}. */
   onRequestEnd(request: LastingRequest): void {
-    if (request.place !== undefined) this.#requests.remove(request.place);
-    request.place = undefined;
+    this.#requests.remove(request);
     if (this.isClosed) this.drain();
   }
 

@@ -21,7 +21,7 @@ export interface Deadline {
 export class DeadlineQueue<D extends Deadline> {
   readonly #clock: Clock;
   readonly #onDeadline: (deadline: D) => void;
-  readonly #line = new LinkedList<D>();
+  readonly #line = new LinkedList<Link<D>>();
   #timer: Timer | undefined;
 
   /** `onDeadline` is called with everything in the line whose time is over; it is not in the line any more. */

@@ -5,7 +5,7 @@
  */
 import type { BodyFraming } from "./core/framing.ts";
 import type { HeaderBlock } from "./core/headers.ts";
-import type { Link } from "./core/linked_list.ts";
+import type { Linked } from "./core/linked_list.ts";
 import type { ParserLimits, ResponseHead } from "./core/response_parser.ts";
 import type { Clock } from "../clock.ts";
 import type { ConnectOptions, Socket } from "../runtime/socket.ts";
@@ -118,10 +118,8 @@ export interface DispatchOptions {
   readonly isTaken?: boolean | undefined;
 }
 
-/** A request that takes several attempts where it has to, with time between them. */
-export interface LastingRequest {
-  /** Its dispatcher's, which sets it: where it is among all of them; undefined: nowhere. */
-  place: Link<LastingRequest> | undefined;
+/** A request that takes several attempts where it has to, with time between them. Its place among all of them is its dispatcher's. */
+export interface LastingRequest extends Linked<LastingRequest> {
   /** Ends it at whatever stage it is. Idempotent. */
   abort(error: Error): void;
 }

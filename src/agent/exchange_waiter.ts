@@ -24,7 +24,6 @@ export interface PoolOfWaiters {
 /** See the file's comment. */
 export class ExchangeWaiter implements Waiter, Dispatched {
   readonly endpoint: KnownEndpoint;
-  readonly usesStream = false;
   readonly newBecause: "retry" | undefined;
   ticket: Ticket<PooledConnection, Waiter> | undefined;
   deadline: Link<QueueDeadline> | undefined;
@@ -54,6 +53,11 @@ export class ExchangeWaiter implements Waiter, Dispatched {
   /** {@linkcode Dispatched}. */
   get stream(): unknown {
     return this.pooled?.stream;
+  }
+
+  /** {@linkcode Waiter}. */
+  get usesStream(): false {
+    return false;
   }
 
   onConnecting(socket: Socket): void {

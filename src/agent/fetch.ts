@@ -15,7 +15,7 @@ import {
 import type { RequestTimeouts } from "./deadlines.ts";
 import { type FetchInit, type FetchRequest, readFetch, type RequestAgent } from "./fetch_request.ts";
 import { fetchFailure, toResponse } from "./fetch_response.ts";
-import type { AgentResponse } from "./request_exchange.ts";
+import type { AgentResponse } from "./lean_response.ts";
 import { type PartInit, RequestSeries, SERIES } from "./request_series.ts";
 import { drain } from "./response_drain.ts";
 import { systemClock } from "../clock.ts";

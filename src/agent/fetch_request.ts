@@ -13,7 +13,7 @@ import { ArgumentTypeError, bodyUsed, invalidArgType, invalidArgValue, invalidTo
 import { isToken } from "./core/characters.ts";
 import type { RequestTimeouts } from "./deadlines.ts";
 import type { RequestBodyInput } from "./request_body.ts";
-import type { AgentResponse } from "./request_exchange.ts";
+import type { AgentResponse } from "./lean_response.ts";
 import { type AgentRequestInit, readSignal, type RetryOption } from "./request_plan.ts";
 
 /** What fetch asks of an agent. */

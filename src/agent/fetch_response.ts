@@ -9,7 +9,7 @@
  */
 
 import { AbortError, type FailureFacts, FetchError } from "./core/errors.ts";
-import type { AgentResponse } from "./request_exchange.ts";
+import type { AgentResponse } from "./lean_response.ts";
 import { BufferedBody, type ResponseBody } from "./response_body.ts";
 import { servesResponses } from "../runtime/mod.ts";
 

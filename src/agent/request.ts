@@ -5,11 +5,12 @@
  * @module
  */
 
+import type { AgentResponse } from "./lean_response.ts";
 import { AbortError, invalidArgType, outOfRange, tellFacts } from "./core/errors.ts";
 import { isIdempotent, MAX_TRIES } from "./core/retry.ts";
 import type { Dispatcher } from "./exchange.ts";
 import type { RequestTarget } from "./options.ts";
-import { type AgentResponse, LeanExchange } from "./request_exchange.ts";
+import { LeanExchange } from "./request_exchange.ts";
 import { type OutgoingBody, readBody } from "./request_body.ts";
 import { type AgentRequestInit, hasIdempotencyKey, planRequest, type RequestPlan } from "./request_plan.ts";
 import { type PartInit, RequestSeries, SERIES } from "./request_series.ts";
@@ -31,7 +32,7 @@ import { retryAfterMs } from "./retry_after.ts";
 export function request(
   dispatcher: Dispatcher,
   target: RequestTarget,
-  init: AgentRequestInit = {},
+  init: AgentRequestInit = NO_INIT,
 ): Promise<AgentResponse> {
   try {
     const retryAfter = readRetryAfter(init.retryAfter);
@@ -75,6 +76,8 @@ function notTried(error: Error, body: OutgoingBody | undefined): Error {
   return error;
 }
 
+/** One for all: a hundred thousand requests may wait, each with its own. */
+const NO_INIT: AgentRequestInit = Object.freeze({});
 /** Longest wait where the caller says `true`, ms. */
 const MAX_RETRY_AFTER_MS = 60_000;
 

@@ -3,12 +3,14 @@
  * deadlines, the abort signal and the two bodies' ends. Knows no Agent, connection or pool.
  *
  * Strategy: one object is the exchange of every attempt, so that the common request allocates little. The connection
- * of a failed attempt has let go of it when `onError` comes, and the next attempt is dispatched from there.
+ * of a failed attempt has let go of it when `onError` comes, and the next attempt is dispatched from there. A hundred thousand of
+ * them may wait for a place: what only a request under way needs is made when it is first needed.
  *
  * @module
  */
 
 import { onAbort } from "./abort_listeners.ts";
+import { type AgentResponse, LeanResponse } from "./lean_response.ts";
 import { ContentDecoder, readCodings } from "./content_coding.ts";
 import {
   AbortError,
@@ -18,10 +20,10 @@ import {
   type FailureFacts,
   tellFacts,
   type TimeoutError,
+  type TimeoutPhase,
 } from "./core/errors.ts";
 import type { BodyFraming } from "./core/framing.ts";
 import type { HeaderBlock, IncomingHeaders } from "./core/headers.ts";
-import type { Link } from "./core/linked_list.ts";
 import type { ResponseHead } from "./core/response_parser.ts";
 import { retryVerdict } from "./core/retry.ts";
 import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
@@ -35,77 +37,25 @@ import type {
   LastingRequest,
 } from "./exchange.ts";
 import { type AgentRequestInit, hasIdempotencyKey, type RequestPlan } from "./request_plan.ts";
+import { RequestMoments, type RequestTimings } from "./request_timings.ts";
 import { Upload, type UploadOwner } from "./request_upload.ts";
-import { type BodySink, type BodySource, BufferedBody, type ResponseBody } from "./response_body.ts";
+import { type BodySink, type BodySource, BufferedBody } from "./response_body.ts";
 import type { Timer } from "../clock.ts";
 import { SocketError } from "../runtime/errors.ts";
-import type { SocketOpening } from "../runtime/socket.ts";
 import { capture, type Context, run } from "../runtime/context.ts";
-
-/**
- * Moments of a request in ms since the call, in the order in which they come; after a retry those of the last attempt,
- * since the same call. Undefined: it has not come to that, there was nothing of the kind, or it cannot be told.
- */
-export interface RequestTimings {
-  /** The wait for a place under the caps was over: a connection was found, or began to be made. */
-  readonly queued: number | undefined;
-  /**
-   * The name was looked up; undefined for an address, a unix socket and a reused connection, and where the adapter cannot
-   * tell (capability `tellsLookup`: the runtimes' own sockets of Deno and Bun; the look-up is then a part of `connect`).
-   */
-  readonly dns: number | undefined;
-  /**
-   * The connection stood, and TLS began, if there is any; undefined for a reused one, and where `createConnection` gave a
-   * stream that speaks TLS.
-   */
-  readonly connect: number | undefined;
-  /** TLS was ready and the server verified; undefined on a plain connection and a reused one. */
-  readonly tls: number | undefined;
-  /** The last byte of the request was given to the socket, which may still have to send it. */
-  readonly sent: number | undefined;
-  /** The final response's head was there, whole: the promise resolves. */
-  readonly firstByte: number | undefined;
-  /** The response was complete, read or not. */
-  readonly end: number | undefined;
-}
-
-/** A response whose head has come; its body is on the way. */
-export interface AgentResponse {
-  /** 200 to 999: interim responses are not shown. */
-  readonly status: number;
-  /** The reason phrase; may be empty. */
-  readonly statusText: string;
-  /** As Node's `message.headers`: lower-cased names, duplicates joined, `set-cookie` an array. */
-  readonly headers: IncomingHeaders;
-  /** Names and values in turn, as received. */
-  readonly rawHeaders: readonly string[];
-  /** Fields behind a chunked body, as `headers`; empty until the body has come to its end. */
-  readonly trailers: IncomingHeaders;
-  /** Must be read or dumped, so that the connection can serve others. */
-  readonly body: ResponseBody;
-  /** The connection had carried a request before. */
-  readonly reusedSocket: boolean;
-  /** When what happened. */
-  readonly timings: RequestTimings;
-}
 
 /** See the file's comment. */
 export class LeanExchange implements Exchange, LastingRequest, UploadOwner, BodySource, DeadlineOwner {
-  readonly method: string;
-  readonly head: Uint8Array;
-  readonly body: Uint8Array | undefined;
-  readonly hasMore: boolean;
-  readonly isLast: boolean;
-  readonly allowTruncatedTls: boolean;
-  /** {@linkcode LastingRequest}. */
-  place: Link<LastingRequest> | undefined;
+  prev: LastingRequest | undefined = undefined;
+  next: LastingRequest | undefined = undefined;
   /** Settles with the head, or with what kept it from coming. */
   readonly response: Promise<AgentResponse>;
   readonly #dispatcher: Dispatcher;
   readonly #endpoint: Endpoint;
   readonly #plan: RequestPlan;
   readonly #init: AgentRequestInit;
-  readonly #deadlines: Deadlines;
+  /** Made for the first phase that has a limit: whoever waits for a place may have none. */
+  #deadlines: Deadlines | undefined;
   /** Where the caller's own code is called back; undefined: it is not. */
   readonly #context: Context | undefined;
   #resolve!: (response: AgentResponse) => void;
@@ -127,12 +77,8 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
   #isAborted = false;
   #isDone = false;
   readonly #madeMs: number;
-  #foundMs: number | undefined;
-  #openMs: number | undefined;
-  #opening: SocketOpening | undefined;
-  #sentMs: number | undefined;
-  #headMs: number | undefined;
-  #endMs: number | undefined;
+  /** Of the attempt under way, from when it has a connection, or one is made for it. */
+  #moments: RequestMoments | undefined;
 
   /** Sends nothing yet. */
   constructor(dispatcher: Dispatcher, endpoint: Endpoint, plan: RequestPlan, init: AgentRequestInit) {
@@ -140,19 +86,39 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
     this.#endpoint = endpoint;
     this.#plan = plan;
     this.#init = init;
-    this.method = plan.method;
-    this.head = plan.head;
-    this.body = plan.bytes;
-    this.hasMore = plan.isUpload;
-    this.isLast = plan.isLast;
-    this.allowTruncatedTls = init.allowTruncatedTls === true;
     this.#madeMs = dispatcher.clock.now();
-    this.#deadlines = new Deadlines(dispatcher.clock, plan.limits, this);
+    if (plan.limits.total !== Infinity) this.#deadlines = new Deadlines(dispatcher.clock, plan.limits, this);
     this.#context = plan.isUpload || init.onInformational !== undefined ? capture() : undefined;
     this.response = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
+  }
+
+  // What the connection asks.
+
+  get method(): string {
+    return this.#plan.method;
+  }
+
+  get head(): Uint8Array {
+    return this.#plan.head;
+  }
+
+  get body(): Uint8Array | undefined {
+    return this.#plan.bytes;
+  }
+
+  get hasMore(): boolean {
+    return this.#plan.isUpload;
+  }
+
+  get isLast(): boolean {
+    return this.#plan.isLast;
+  }
+
+  get allowTruncatedTls(): boolean {
+    return this.#init.allowTruncatedTls === true;
   }
 
   /** The first attempt; `isTaken`: of a request that the dispatcher has taken before. */
@@ -174,28 +140,30 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
 
   onConnecting(): void {
     const now = this.#dispatcher.clock.now();
-    this.#foundMs = now;
+    this.#moments = new RequestMoments();
+    this.#moments.foundMs = now;
     this.#isConnecting = true;
-    this.#deadlines.enter("connect", now);
+    this.#enter("connect", now);
   }
 
   onStart(control: ExchangeControl, isReused: boolean): void {
     const now = this.#dispatcher.clock.now();
     this.#control = control;
     this.#isReused = isReused;
-    if (isReused) this.#foundMs = now;
+    const moments = this.#moments ??= new RequestMoments();
+    if (isReused) moments.foundMs = now;
     else {
-      this.#openMs = now;
-      this.#opening = control.socket.info?.opening;
+      moments.openMs = now;
+      moments.opening = control.socket.info?.opening;
     }
     if (!this.#plan.isUpload) {
-      this.#sentMs = now;
-      this.#deadlines.enter("headers", now);
+      moments.sentMs = now;
+      this.#enter("headers", now);
     } else if (this.#plan.continueTimeoutMs === undefined) {
       this.#beginUpload();
     } else {
       // Holds the process: until it fires the peer may well say nothing at all.
-      this.#deadlines.enter(undefined, now);
+      this.#enter(undefined, now);
       this.#continueTimer = this.#dispatcher.clock.after(
         this.#plan.continueTimeoutMs,
         () => this.#beginUpload(),
@@ -224,12 +192,12 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
 
   onHead(head: ResponseHead, framing: BodyFraming): void {
     const now = this.#dispatcher.clock.now();
-    this.#headMs = now;
+    this.#moments!.headMs = now;
     // A final response instead of 100 (Continue): the body is not wanted.
     if (this.#continueTimer !== undefined) {
       this.#endUpload(new AbortError("The server did not ask for the body"));
     }
-    this.#deadlines.enter(this.#upload === undefined ? "body" : undefined, now);
+    this.#enter(this.#upload === undefined ? "body" : undefined, now);
     let decoder: ContentDecoder | undefined;
     try {
       decoder = this.#decoder(head, framing);
@@ -249,7 +217,7 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
     const goesOn = this.#sink!.push(chunk);
     // A reader who has begun may take his time; a body that nobody reads may not.
     const isSlowReader = !goesOn && this.#body!.bodyUsed;
-    if (this.#upload === undefined && !this.#isDone) this.#deadlines.enter(isSlowReader ? undefined : "body");
+    if (this.#upload === undefined && !this.#isDone) this.#enter(isSlowReader ? undefined : "body");
     return goesOn;
   }
 
@@ -281,7 +249,7 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
 
   resumeBody(): void {
     if (this.#isDone) return;
-    if (this.#upload === undefined) this.#deadlines.enter("body");
+    if (this.#upload === undefined) this.#enter("body");
     this.#control!.resume();
   }
 
@@ -294,15 +262,15 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
   // What the request's body says.
 
   onUploadWaiting(isForPeer: boolean): void {
-    if (!this.#isDone) this.#deadlines.enter(isForPeer ? "body" : undefined);
+    if (!this.#isDone) this.#enter(isForPeer ? "body" : undefined);
   }
 
   onUploadEnd(): void {
     this.#upload = undefined;
     if (this.#isDone) return;
     const now = this.#dispatcher.clock.now();
-    this.#sentMs = now;
-    this.#deadlines.enter(this.#sink === undefined ? "headers" : "body", now);
+    this.#moments!.sentMs = now;
+    this.#enter(this.#sink === undefined ? "headers" : "body", now);
   }
 
   onUploadError(error: Error): void {
@@ -337,39 +305,26 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
 
   /** When what happened. */
   get timings(): RequestTimings {
-    const since = (ms: number | undefined): number | undefined =>
-      ms === undefined ? undefined : ms - this.#madeMs;
-    const { dns, connect, tls } = this.#stages;
-    return {
-      queued: since(this.#foundMs),
-      dns: since(dns),
-      connect: since(connect),
-      tls: since(tls),
-      sent: since(this.#sentMs),
-      firstByte: since(this.#headMs),
-      end: since(this.#endMs),
-    };
-  }
-
-  /** The stages of the connect, by the clock: the last one is over when the connection is open, and the adapter says how long each took. */
-  get #stages(): { dns?: number | undefined; connect?: number | undefined; tls?: number | undefined } {
-    const openMs = this.#openMs;
-    if (openMs === undefined) return {};
-    const { lookupMs, connectMs, tlsMs } = this.#opening ?? {};
-    const isTls = this.#endpoint.connect.tls !== undefined;
-    const connect = !isTls ? openMs : tlsMs === undefined ? undefined : openMs - tlsMs;
-    const hasLookup = lookupMs !== undefined && connectMs !== undefined && connect !== undefined;
-    return { dns: hasLookup ? connect - connectMs : undefined, connect, tls: isTls ? openMs : undefined };
+    return this.#moments!.since(this.#madeMs, this.#endpoint.connect.tls !== undefined);
   }
 
   #attempt(options: DispatchOptions | undefined): void {
     this.#attempts++;
     this.#dispatched = this.#control = undefined;
     this.#isReused = false;
-    this.#openMs = this.#sentMs = undefined;
+    this.#moments = undefined;
     this.#isConnecting = false;
     this.#dispatched = this.#dispatcher.dispatch(this, this.#endpoint, options);
-    if (this.#control === undefined && !this.#isConnecting) this.#deadlines.enter("pool");
+    if (this.#control === undefined && !this.#isConnecting) this.#enter("pool");
+  }
+
+  #enter(phase: TimeoutPhase | undefined, nowMs?: number): void {
+    if (this.#deadlines === undefined) {
+      const { limits } = this.#plan;
+      if (phase === undefined || limits[phase] === Infinity) return;
+      this.#deadlines = new Deadlines(this.#dispatcher.clock, limits, this);
+    }
+    this.#deadlines.enter(phase, nowMs);
   }
 
   #decoder(head: ResponseHead, framing: BodyFraming): ContentDecoder | undefined {
@@ -410,8 +365,8 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
   /** Ends the exchange: nothing is left that could call. */
   #finish(reason: Error | undefined): void {
     this.#isDone = true;
-    this.#endMs = this.#dispatcher.clock.now();
-    this.#deadlines.stop();
+    if (this.#moments !== undefined) this.#moments.endMs = this.#dispatcher.clock.now();
+    this.#deadlines?.stop();
     this.#retryTimer?.cancel();
     this.#leaveSignal?.();
     if (this.#plan.isUpload) {
@@ -459,7 +414,7 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
   }
 
   #attemptLater(delayMs: number): void {
-    this.#deadlines.enter(undefined);
+    this.#enter(undefined);
     this.#retryTimer = this.#dispatcher.clock.after(delayMs, () => {
       this.#retryTimer = undefined;
       this.#attempt(FRESH);
@@ -470,44 +425,3 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
 const FRESH: DispatchOptions = { fresh: true };
 const TAKEN: DispatchOptions = { isTaken: true };
 const NO_FIELDS: IncomingHeaders = Object.freeze(Object.create(null));
-
-/** Header objects are made when first asked for: most callers read few of them, or none. */
-class LeanResponse implements AgentResponse {
-  readonly body: ResponseBody;
-  readonly reusedSocket: boolean;
-  readonly #head: ResponseHead;
-  readonly #exchange: LeanExchange;
-  #headers: IncomingHeaders | undefined;
-  #rawHeaders: readonly string[] | undefined;
-
-  constructor(exchange: LeanExchange, head: ResponseHead, body: ResponseBody, reusedSocket: boolean) {
-    this.#exchange = exchange;
-    this.#head = head;
-    this.body = body;
-    this.reusedSocket = reusedSocket;
-  }
-
-  get status(): number {
-    return this.#head.status;
-  }
-
-  get statusText(): string {
-    return this.#head.statusText;
-  }
-
-  get headers(): IncomingHeaders {
-    return this.#headers ??= this.#head.headers.headers;
-  }
-
-  get rawHeaders(): readonly string[] {
-    return this.#rawHeaders ??= this.#head.headers.rawHeaders;
-  }
-
-  get trailers(): IncomingHeaders {
-    return this.#exchange.trailers;
-  }
-
-  get timings(): RequestTimings {
-    return this.#exchange.timings;
-  }
-}

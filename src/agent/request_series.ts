@@ -11,14 +11,13 @@
 
 import { onAbort } from "./abort_listeners.ts";
 import { AbortError, AgentDestroyedError } from "./core/errors.ts";
-import type { Link } from "./core/linked_list.ts";
 import type { Dispatcher, LastingRequest } from "./exchange.ts";
 import type { AgentRequestInit } from "./request_plan.ts";
 
 /** See the file's comment. */
 export class RequestSeries implements LastingRequest {
-  /** {@linkcode LastingRequest}. */
-  place: Link<LastingRequest> | undefined;
+  prev: LastingRequest | undefined = undefined;
+  next: LastingRequest | undefined = undefined;
   #dispatcher: Dispatcher | undefined;
   #isAborted = false;
   #stopWaiting: ((error: Error) => void) | undefined;

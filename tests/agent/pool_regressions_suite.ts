@@ -13,7 +13,7 @@ import { EndpointTable, plainName } from "../../src/agent/endpoint_table.ts";
 import { readAgentOptions, type RequestTarget } from "../../src/agent/options.ts";
 import { request } from "../../src/agent/request.ts";
 import type { AgentRequestInit } from "../../src/agent/request_plan.ts";
-import type { AgentResponse } from "../../src/agent/request_exchange.ts";
+import type { AgentResponse } from "../../src/agent/lean_response.ts";
 import type { Connect } from "../../src/runtime/socket.ts";
 
 const test = suite("pool regressions");

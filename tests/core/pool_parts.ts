@@ -7,7 +7,7 @@
 import * as assert from "uvu/assert";
 import { type Expiring, EXPIRY_GRAIN_MS, type ExpiryQueue } from "../../src/agent/core/expiry_queue.ts";
 import type { Heap, HeapItem } from "../../src/agent/core/heap.ts";
-import { Link, type LinkedList } from "../../src/agent/core/linked_list.ts";
+import { Link, type ListOf } from "../../src/agent/core/linked_list.ts";
 import { Random } from "./pool_fuzz.ts";
 
 /** An item of a heap. */
@@ -39,14 +39,14 @@ export function checkHeap(heap: Heap<Ranked>, beforeStep: () => void = () => {})
 }
 
 /** LinkedList keeps the order of arrival and lets anyone leave. */
-export function checkList(list: LinkedList<string>): void {
+export function checkList(list: ListOf<string>): void {
   const [a, b, c] = ["a", "b", "c"].map((item) => new Link(item));
   for (const link of [a, b, c]) list.add(link!);
   list.remove(b!);
-  assert.equal([...list], ["a", "c"]);
+  assert.equal(Array.from(list, ({ item }) => item), ["a", "c"]);
   list.add(b!);
   list.remove(a!);
-  assert.equal([...list], ["c", "b"]);
+  assert.equal(Array.from(list, ({ item }) => item), ["c", "b"]);
   list.remove(b!);
   list.remove(c!);
   assert.equal([list.size, list.first, list.last], [0, undefined, undefined]);

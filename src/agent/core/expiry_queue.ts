@@ -24,7 +24,7 @@ export interface Expiring<T> {
 }
 
 /** Things that expire within one grain. */
-export class Bucket<T> extends LinkedList<T> implements HeapItem {
+export class Bucket<T> extends LinkedList<Link<T>> implements HeapItem {
   /** All in the bucket have expired at this time, ms. */
   readonly dueAt: number;
   heapIndex = -1;

@@ -15,7 +15,7 @@
  * @module
  */
 import { ActionQueue, type PoolSink } from "./pool_actions.ts";
-import type { LinkedList } from "./linked_list.ts";
+import type { ListOf } from "./linked_list.ts";
 import type { KeyRecord, NameRecord, Slot, Ticket } from "./pool_records.ts";
 import { SlotTable } from "./slot_table.ts";
 import { WaitingQueue } from "./waiting_queue.ts";
@@ -301,7 +301,8 @@ export class PoolCore<C, W> {
 
   /** The tickets of one name, oldest first; undefined if there is none. */
   queued(name: string): Ticket<C, W>[] | undefined {
-    return snapshot(this.#slots.names.get(name)?.queue);
+    const queue = this.#slots.names.get(name)?.queue;
+    return queue === undefined || queue.size === 0 ? undefined : Array.from(queue);
   }
 
   get #planned(): number {
@@ -425,11 +426,11 @@ export class PoolCore<C, W> {
 function mayServe<C, W>(own: Ticket<C, W>, rival: Ticket<C, W> | undefined, now: number): boolean {
   if (rival === undefined || own.sequence <= rival.sequence) return true;
   if (rival.passes === 0) rival.firstPassedAt = now;
-  if (rival.passes === MAX_PASSES || now - rival.firstPassedAt >= MAX_PASSING_MS) return false;
+  if (rival.passes === MAX_PASSES || now - rival.firstPassedAt! >= MAX_PASSING_MS) return false;
   rival.passes++;
   return true;
 }
 
-function snapshot<T>(list: LinkedList<T> | undefined): T[] | undefined {
-  return list === undefined || list.size === 0 ? undefined : Array.from(list);
+function snapshot<T>(list: ListOf<T> | undefined): T[] | undefined {
+  return list === undefined || list.size === 0 ? undefined : Array.from(list, ({ item }) => item);
 }

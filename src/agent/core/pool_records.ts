@@ -5,7 +5,7 @@
  * @module
  */
 import type { Bucket } from "./expiry_queue.ts";
-import { Link, LinkedList } from "./linked_list.ts";
+import { Link, type Linked, LinkedList, type ListOf } from "./linked_list.ts";
 
 /**
  * Where a slot is in its life.
@@ -65,8 +65,8 @@ export class Slot<C, W> {
  */
 export type TicketStage = "waiting" | "blocked" | "due" | "left";
 
-/** A queued waiter's place. */
-export class Ticket<C, W> {
+/** A queued waiter's place: itself a link of its name's queue. */
+export class Ticket<C, W> implements Linked<Ticket<C, W>> {
   /** Who waits. */
   readonly waiter: W;
   /** When it began to wait, ms. */
@@ -79,12 +79,14 @@ export class Ticket<C, W> {
   stage: TicketStage = "waiting";
   /** How many later waiters were served before it, out of order. */
   passes = 0;
-  /** When that happened first, ms. */
-  firstPassedAt: number = Infinity;
+  /** When that happened first, ms; undefined: never. */
+  // Not a number from the start: V8 keeps one that is no small integer in an object of its own.
+  firstPassedAt: number | undefined = undefined;
   heapIndex = -1;
+  prev: Ticket<C, W> | undefined = undefined;
+  next: Ticket<C, W> | undefined = undefined;
   readonly origin: KeyRecord<C, W>;
   readonly inKey: Link<Ticket<C, W>> = new Link(this);
-  readonly inName: Link<Ticket<C, W>> = new Link(this);
 
   /** Makes a waiting ticket. */
   constructor(origin: KeyRecord<C, W>, waiter: W, sequence: number, queuedAt: number, isFresh: boolean) {
@@ -103,9 +105,9 @@ export class KeyRecord<C, W> {
   /** Slots in any state. */
   slots = 0;
   /** Free slots, least recently used first. */
-  readonly free: LinkedList<Slot<C, W>> = new LinkedList();
+  readonly free: ListOf<Slot<C, W>> = new LinkedList();
   /** Tickets in any stage that take a connection which has served, oldest first. */
-  readonly queue: LinkedList<Ticket<C, W>> = new LinkedList();
+  readonly queue: ListOf<Ticket<C, W>> = new LinkedList();
   /** How many tickets take a new connection alone. */
   fresh = 0;
 
@@ -127,9 +129,9 @@ export class NameRecord<C, W> {
   /** Key records under this name. */
   keys = 0;
   /** Connecting and active slots. */
-  readonly open: LinkedList<Slot<C, W>> = new LinkedList();
+  readonly open: ListOf<Slot<C, W>> = new LinkedList();
   /** Free slots, least recently used first. */
-  readonly free: LinkedList<Slot<C, W>> = new LinkedList();
+  readonly free: ListOf<Slot<C, W>> = new LinkedList();
   /** How many of the open slots are connecting. */
   connecting = 0;
   /** Closing slots. */
@@ -137,9 +139,9 @@ export class NameRecord<C, W> {
   /** Tickets in any stage, oldest first. */
   readonly queue: LinkedList<Ticket<C, W>> = new LinkedList();
   /** The oldest blocked ticket. */
-  blocked: Link<Ticket<C, W>> | undefined = undefined;
+  blocked: Ticket<C, W> | undefined = undefined;
   /** The oldest waiting ticket. */
-  waiting: Link<Ticket<C, W>> | undefined = undefined;
+  waiting: Ticket<C, W> | undefined = undefined;
   /** Due tickets. */
   due = 0;
   /** Due and blocked tickets. */

@@ -5,7 +5,7 @@
  * @module
  */
 import { ExpiryQueue } from "./expiry_queue.ts";
-import { LinkedList } from "./linked_list.ts";
+import { LinkedList, type ListOf } from "./linked_list.ts";
 import { KeyRecord, NameRecord, Slot } from "./pool_records.ts";
 
 /** Slots by state, name and key. */
@@ -13,7 +13,7 @@ export class SlotTable<C, W> {
   /** Names that have a slot or a ticket. */
   readonly names: Map<string, NameRecord<C, W>> = new Map();
   /** Free slots of all names, least recently used first. */
-  readonly free: LinkedList<Slot<C, W>> = new LinkedList();
+  readonly free: ListOf<Slot<C, W>> = new LinkedList();
   /** Free slots by the end of their time. */
   readonly expiry: ExpiryQueue<Slot<C, W>> = new ExpiryQueue();
   /** Slots in any state: what servers may see. */

@@ -6,7 +6,6 @@
  * @module
  */
 import { Heap } from "./heap.ts";
-import type { Link } from "./linked_list.ts";
 import { type KeyRecord, type NameRecord, Ticket } from "./pool_records.ts";
 
 /** Tickets by age, under two caps. */
@@ -25,7 +24,7 @@ export class WaitingQueue<C, W> {
 
   /** The oldest waiting ticket that the total cap alone stops. */
   get oldestReady(): Ticket<C, W> | undefined {
-    return this.#ready.top?.waiting?.item;
+    return this.#ready.top?.waiting;
   }
 
   /** The oldest ticket that only waits for a slot to come back. */
@@ -35,7 +34,7 @@ export class WaitingQueue<C, W> {
 
   /** The oldest waiting ticket that could have a slot that this name gives up. */
   oldestFor(group: NameRecord<C, W>): Ticket<C, W> | undefined {
-    const here = group.waiting?.item;
+    const here = group.waiting;
     const elsewhere = this.oldestReady;
     if (here === undefined || elsewhere === undefined) return here ?? elsewhere;
     return here.sequence < elsewhere.sequence ? here : elsewhere;
@@ -46,8 +45,8 @@ export class WaitingQueue<C, W> {
     const ticket = new Ticket<C, W>(origin, waiter, this.#sequence++, now, isFresh);
     if (isFresh) origin.fresh++;
     else origin.queue.add(ticket.inKey);
-    origin.group.queue.add(ticket.inName);
-    origin.group.waiting ??= ticket.inName;
+    origin.group.queue.add(ticket);
+    origin.group.waiting ??= ticket;
     this.waiting++;
     return ticket;
   }
@@ -55,9 +54,8 @@ export class WaitingQueue<C, W> {
   /** Takes a queued ticket out, and its promise back. */
   take(ticket: Ticket<C, W>): void {
     const { group } = ticket.origin;
-    const link = ticket.inName;
-    if (group.blocked === link) group.blocked = nextBlocked(group, link);
-    if (group.waiting === link) group.waiting = link.next;
+    if (group.blocked === ticket) group.blocked = nextBlocked(group, ticket);
+    if (group.waiting === ticket) group.waiting = ticket.next;
     if (ticket.stage === "waiting") {
       this.waiting--;
     } else {
@@ -67,7 +65,7 @@ export class WaitingQueue<C, W> {
       this.#due.remove(ticket);
     }
     ticket.stage = "left";
-    group.queue.remove(link);
+    group.queue.remove(ticket);
     if (ticket.isFresh) ticket.origin.fresh--;
     else ticket.origin.queue.remove(ticket.inKey);
     this.rank(group);
@@ -76,7 +74,7 @@ export class WaitingQueue<C, W> {
   /** Keeps a name's place among the ready ones; to be called after any change of its slots. */
   rank(group: NameRecord<C, W>): void {
     if (group.waiting !== undefined && group.planned < this.maxSockets) {
-      this.#ready.set(group, group.waiting.item.sequence);
+      this.#ready.set(group, group.waiting.sequence);
     } else {
       this.#ready.remove(group);
     }
@@ -85,8 +83,8 @@ export class WaitingQueue<C, W> {
   /** Promises a slot to the oldest ready ticket. */
   promise(ticket: Ticket<C, W>): void {
     const { group } = ticket.origin;
-    group.waiting = ticket.inName.next;
-    group.blocked ??= ticket.inName;
+    group.waiting = ticket.next;
+    group.blocked ??= ticket;
     ticket.stage = "blocked";
     group.promised++;
     this.promised++;
@@ -98,8 +96,8 @@ export class WaitingQueue<C, W> {
   /** Makes a name's blocked tickets due, as far as its cap has room. */
   admit(group: NameRecord<C, W>): void {
     while (group.blocked !== undefined && group.held + group.due < this.maxSockets) {
-      const ticket = group.blocked.item;
-      group.blocked = nextBlocked(group, group.blocked);
+      const ticket = group.blocked;
+      group.blocked = nextBlocked(group, ticket);
       ticket.stage = "due";
       group.due++;
       this.#due.set(ticket, ticket.sequence);
@@ -108,9 +106,9 @@ export class WaitingQueue<C, W> {
 
   /** Makes all of a name's tickets waiting again. */
   takePromisesBack(group: NameRecord<C, W>): void {
-    for (let link = group.queue.first; link !== group.waiting; link = link!.next) {
-      this.#due.remove(link!.item);
-      link!.item.stage = "waiting";
+    for (let ticket = group.queue.first; ticket !== group.waiting; ticket = ticket!.next) {
+      this.#due.remove(ticket!);
+      ticket!.stage = "waiting";
     }
     group.waiting = group.queue.first;
     group.blocked = undefined;
@@ -121,9 +119,6 @@ export class WaitingQueue<C, W> {
 }
 
 /** Blocked tickets lie together, before the waiting ones. */
-function nextBlocked<C, W>(
-  group: NameRecord<C, W>,
-  link: Link<Ticket<C, W>>,
-): Link<Ticket<C, W>> | undefined {
-  return link.next === group.waiting ? undefined : link.next;
+function nextBlocked<C, W>(group: NameRecord<C, W>, ticket: Ticket<C, W>): Ticket<C, W> | undefined {
+  return ticket.next === group.waiting ? undefined : ticket.next;
 }
