@@ -292,7 +292,9 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     // Nobody cares about the rest of the response.
     this.res?._dump();
     const hasSocket = this.socket !== null;
-    nextTick(() => this.#tellDestroyed(hasSocket));
+    // As in Node, where the socket's 'close' brings it.
+    if (hasSocket && error === undefined) nextTick(() => nextTick(() => this.#tellDestroyed(hasSocket)));
+    else nextTick(() => this.#tellDestroyed(hasSocket));
     if (this.#exchange !== undefined) this.#exchange.abort(error ?? null);
     else nextTick(() => this._onClose());
     return this;
@@ -410,7 +412,8 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     }
     // Node's 'close' is the socket's.
     const { closing } = this;
-    closing?.once("close", () => this._onClose());
+    const close = (): void => this._onClose();
+    closing?.once("close", this.#isDuplex ? close : () => nextTurn(close));
     exchange?.release();
   }
 

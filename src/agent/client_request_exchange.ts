@@ -413,7 +413,7 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     this.#unshow();
     // Inside the user's destroy(), or his agent's: what there is to say is said later, to who listens by then.
     if (this.request.destroyed || isDestroyed(error)) {
-      nextTick(() => run(this.#context, this.#fail, this, error));
+      nextTick(() => nextTick(() => run(this.#context, this.#fail, this, error)));
     } else this.#tell(this.#fail, this, error);
   }
 
@@ -454,8 +454,10 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     if (errored !== null && !request.destroyed) {
       nextTick(() => run(this.#context, () => request._onError(errored), this, undefined));
     }
-    if (response.closed) request._onClose();
-    else response.once("close", () => request._onClose());
+    // Node's is the socket's, a turn later.
+    const close = (): void => nextTurn(() => run(this.#context, request._onClose, request, undefined));
+    if (response.closed) close();
+    else response.once("close", close);
   }
 
   /** The error that Node's client has for it. */

@@ -3,7 +3,7 @@ import http, { type ClientRequest, type IncomingMessage } from "@holdfast/agent/
 import { Buffer } from "node:buffer";
 import * as builtin from "node:http";
 import { createServer, type Socket, Socket as NetSocket } from "node:net";
-import { pipeline, Writable } from "node:stream";
+import { pipeline, Readable, Writable } from "node:stream";
 import { equal, instance, is, match, throws } from "uvu/assert";
 import { setMaxHeaderSize } from "../../src/agent/client_request_options.ts";
 import { suite } from "../harness/suite.ts";
@@ -409,6 +409,28 @@ test("a response that changes no protocol says so", async () => {
     const res = await responseTo(ask().end());
     is((res as { upgrade?: unknown }).upgrade, false);
     is(await textOf(res), "ok");
+  });
+});
+
+test("who waits for the response, or for pipeline(), is told ahead of what the socket's close brings", async () => {
+  await withAgent({}, (socket) => socket.end(ok("ok", "Connection: close")), async (ask) => {
+    const req = ask().end();
+    const log = logOf(req, false);
+    log.push(await textOf(await responseTo(req)));
+    await closed(req);
+    equal(log.slice(-4), ["res end", "res close", "ok", "close"]);
+  });
+  await withAgent({}, () => {}, async (ask) => {
+    const req = ask({ method: "POST" });
+    const log = logOf(req);
+    const source = new Readable({
+      read(): void {
+        this.destroy(new Error("mine"));
+      },
+    });
+    req.once("socket", () => pipeline(source, req, (error) => log.push(`pipeline ${error!.message}`)));
+    await closed(req);
+    equal(log, ["socket", "abort", "pipeline mine", "error ECONNRESET socket hang up", "close"]);
   });
 });
 
