@@ -75,7 +75,7 @@ const allowed = [
       path: [builtin("net|tls|dns|stream|crypto"), "^src/runtime/(node[a-z0-9_]*|tls_session_cache)\\.ts$"],
     },
   },
-  ...["deno", "bun", "memory", "conformance"].map((name) => ({
+  ...["deno", "bun", "dial", "memory", "conformance"].map((name) => ({
     from: { path: `^src/runtime/${name}[a-z0-9_]*\\.ts$` },
     to: { path: `^src/runtime/${name}[a-z0-9_]*\\.ts$` },
   })),

@@ -30,7 +30,7 @@ import {
 import type { PoolOf, QueueDeadlineOf, WaiterOf } from "./pool_roles.ts";
 import { UnreadWatch } from "./unread_watch.ts";
 import type { Timer } from "../clock.ts";
-import { fromDuplex, openingEvent, streamOf } from "../runtime/mod.ts";
+import { fromDuplex, openingEvent, showStream } from "../runtime/mod.ts";
 import type { Socket } from "../runtime/socket.ts";
 
 /** How long a closed connection waits for its peer's FIN, ms; then its slot comes back all the same. */
@@ -176,7 +176,7 @@ export class PooledConnection implements ConnectionOwner {
   get stream(): Duplex | undefined {
     if (this.#stream === undefined && this.#hasSocket) {
       const { socket } = this.connection;
-      this.#setStream(streamOf(socket) ?? shownStream(socket, this.#pool.clock));
+      this.#setStream(showStream(socket) ?? shownStream(socket, this.#pool.clock));
       this.#listen();
       this.connection.stayPaused();
     }

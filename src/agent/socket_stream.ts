@@ -17,7 +17,7 @@ import { Buffer } from "node:buffer";
 import { Duplex } from "node:stream";
 import { type Clock, systemClock, type Timer } from "../clock.ts";
 import type { SocketError } from "../runtime/errors.ts";
-import { bindDuplex, lendDuplex, returnDuplex, streamOf } from "../runtime/mod.ts";
+import { bindDuplex, lendDuplex, returnDuplex, showStream, streamOf } from "../runtime/mod.ts";
 import type { Socket, SocketHandler, SocketInfo } from "../runtime/socket.ts";
 
 const streams = new WeakMap<Socket, SocketStream>();
@@ -39,8 +39,8 @@ export function duplexOf(socket: Socket, clock?: Clock): Duplex {
  * written into it goes out, its `destroy` is the Socket's, and of the peer's bytes it shows none.
  */
 export function viewOf(socket: Socket, clock?: Clock): Duplex {
-  // First the one that somebody has seen: a dialled socket has a stream of the adapter's only when it is open.
-  return streams.get(socket) ?? streamOf(socket) ?? new SocketStream(socket, clock, socket.handler);
+  // First the one that somebody has seen.
+  return streams.get(socket) ?? showStream(socket) ?? new SocketStream(socket, clock, socket.handler);
 }
 
 /** As `duplexOf`, for good: an adapter's own stream has no listener of ours any more. Its peer may have ended. */

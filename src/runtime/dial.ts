@@ -1,19 +1,20 @@
 /**
  * From a name to a connection: Happy Eyeballs (RFC 8305) over any adapter.
  *
- * Owns the look-up, the order of the addresses, the race of the attempts and what is asked of the socket before there is
- * one. Must not know which adapter it dials with, nor any clock or resolver but those that it is given.
+ * Owns the look-up, what each attempt is given and what is asked of the socket before there is one; the race of the
+ * attempts is dial_race.ts's. Must not know which adapter it dials with, nor any clock or resolver but those that it is given.
  *
- * Strategy: addresses of the two families alternate; an attempt starts 250 ms after the one before it, or at once when an
- * attempt fails; the others are cancelled only when one has won. Node instead gives each attempt 250 ms and then kills it,
- * so that a peer that is farther away is never reached (docs/defects.md, D16). The race is for TCP and ends where
- * TLS begins, or a handshake of more than 250 ms would cost every peer a second connection.
+ * Strategy: the losers of the race are cancelled only when one has won. Node instead gives each attempt 250 ms and then
+ * kills it, so that a peer that is farther away is never reached (docs/defects.md, D16). The race is for TCP and ends where
+ * TLS begins, or a handshake of more than 250 ms would cost every peer a second connection. Somebody may want to see the
+ * adapter's own socket before there is a connection: one is made that makes none itself and takes the winner's.
  *
  * @module
  */
 
-import { type Clock, systemClock, type Timer } from "../clock.ts";
+import { type Clock, systemClock } from "../clock.ts";
 import { callLookup, lookupAddresses, readConnectOptions } from "./connect_options.ts";
+import { AddressRace, interleave, raceError, type RaceOwner } from "./dial_race.ts";
 import { assertHonoured, fromNodeError, invalidState, SocketError, throwLater } from "./errors.ts";
 import {
   type Capabilities,
@@ -37,6 +38,24 @@ export type AttemptConnect = (
   onTransport?: () => void,
 ) => Socket;
 
+/** A socket to be shown while others connect; it is connecting until it is given a connection. */
+export interface HeldConnect {
+  /** The socket. Its handler is told as any other's. */
+  readonly socket: Socket;
+  /** Its user has ended it, which it tells soon. */
+  readonly isGone: boolean;
+  /** The name has these addresses. */
+  onLookup(addresses: readonly LookupAddress[]): void;
+  /** One of them is tried. */
+  onAttempt(address: LookupAddress): void;
+  /** That has failed. */
+  onFailure(address: LookupAddress, error: SocketError): void;
+  /** The connection of another socket of the same adapter, plain and open, becomes its own. */
+  adopt(winner: Socket): void;
+  /** There will be no connection. */
+  fail(error: SocketError): void;
+}
+
 /** What a dialer works with. */
 export interface DialerSettings {
   /** Makes each attempt. */
@@ -47,14 +66,17 @@ export interface DialerSettings {
   readonly capabilities: Capabilities;
   /** Finds all addresses of a name, unless a connect brings a look-up of its own. */
   readonly lookup: LookupFunction;
+  /** Makes a socket to be shown before there is a connection; undefined: it cannot. */
+  readonly hold?: ((options: ConnectOptions, handler: SocketHandler) => HeldConnect | undefined) | undefined;
+  /**
+   * Puts what a look-up that has answered inside of the call leads to behind what its caller does first. Default: a
+   * microtask.
+   */
+  readonly defer?: ((fn: () => void) => void) | undefined;
   /** Default: the system's. */
   readonly clock?: Clock | undefined;
 }
 
-/** RFC 8305 section 5: the recommended time from one attempt to the next, ms. */
-const ATTEMPT_DELAY_MS = 250;
-/** RFC 8305 section 5: the least, ms. */
-const MIN_ATTEMPT_DELAY_MS = 10;
 /** From this many early bytes on `write()` asks to wait; the adapters' mark. */
 const HIGH_WATER_BYTES = 65536;
 
@@ -82,16 +104,13 @@ export function dialledSocket(socket: Socket): Socket {
   return socket instanceof DialSocket ? socket.inner ?? socket : socket;
 }
 
-/** Addresses in the order of RFC 8305 section 4: the families alternate, beginning with that of the first address. */
-export function interleave(addresses: readonly LookupAddress[]): LookupAddress[] {
-  const first = addresses.filter(({ family }) => family === addresses[0]!.family);
-  const second = addresses.filter(({ family }) => family !== addresses[0]!.family);
-  const result: LookupAddress[] = [];
-  for (let index = 0; index < Math.max(first.length, second.length); index++) {
-    if (index < first.length) result.push(first[index]!);
-    if (index < second.length) result.push(second[index]!);
-  }
-  return result;
+/**
+ * The adapter's own socket behind a dialled one, made now if it is connecting still and the adapter can; else as
+ * {@linkcode dialledSocket}.
+ */
+export function shownSocket(socket: Socket): Socket {
+  if (socket instanceof DialSocket) socket.show();
+  return dialledSocket(socket);
 }
 
 function isRace({ path, host, autoSelectFamily }: ConnectOptions): boolean {
@@ -102,23 +121,20 @@ function isAddress(host: string): boolean {
   return host.includes(":") || /^\d+\.\d+\.\d+\.\d+$/.test(host);
 }
 
-// One address: tells the race, and nobody else, because there is nothing to tell between a connect and its end.
-class Attempt implements SocketHandler {
-  readonly #race: DialSocket;
-  readonly index: number;
-  socket!: Socket;
+// Of a socket that is shown: what it tells is the dialled socket's to tell.
+class HeldHandler implements SocketHandler {
+  readonly #dial: DialSocket;
 
-  constructor(race: DialSocket, index: number) {
-    this.#race = race;
-    this.index = index;
+  constructor(dial: DialSocket) {
+    this.#dial = dial;
   }
 
   onOpen(): void {
-    this.#race.won(this);
+    this.#dial.handler.onOpen();
   }
 
   onClose(error?: SocketError): void {
-    this.#race.lost(this, error);
+    this.#dial.heldClosed(error);
   }
 
   onData(): void {}
@@ -127,7 +143,7 @@ class Attempt implements SocketHandler {
 }
 
 /** A socket that is dialled: until one attempt has won it keeps what is asked of it, then it hands everything on. */
-class DialSocket implements Socket {
+class DialSocket implements Socket, RaceOwner {
   readonly #settings: DialerSettings;
   readonly #clock: Clock;
   readonly #options: ConnectOptions;
@@ -141,11 +157,9 @@ class DialSocket implements Socket {
   #connectMs: number | undefined;
   #info: SocketInfo | undefined;
 
-  #addresses: LookupAddress[] = [];
-  #next = 0;
-  readonly #attempts: Set<Attempt> = new Set();
-  readonly #errors: SocketError[] = [];
-  #timer: Timer | undefined;
+  #race: AddressRace | undefined;
+  /** What is shown, until it has a connection. */
+  #held: HeldConnect | undefined;
 
   #isDestroyed = false;
   #hasClosed = false;
@@ -169,8 +183,9 @@ class DialSocket implements Socket {
 
   lookUp(): void {
     const { host = "localhost", family = 0, hints, lookup = this.#settings.lookup } = this.#options;
+    const defer = this.#settings.defer ?? queueMicrotask;
     // A look-up may answer inside the call to it, which is inside the call to connect.
-    const answer = (error: unknown, found?: unknown): void => queueMicrotask(() => this.#found(error, found));
+    const answer = (error: unknown, found?: unknown): void => defer(() => this.#found(error, found));
     callLookup(lookup, host, { all: true, family, ...(hints === undefined ? {} : { hints }) }, answer);
   }
 
@@ -178,42 +193,42 @@ class DialSocket implements Socket {
     error: unknown,
     found: unknown,
   ): void {
-    if (this.#isDestroyed) return;
+    if (this.#isGone) return;
     this.#lookupMs = this.#endStage();
-    const { host = "localhost" } = this.#options;
-    if (error) return this.#close(fromNodeError(error, { phase: "lookup", address: host }));
-    const { family = 0 } = this.#options;
+    const { host = "localhost", family = 0, autoSelectFamilyAttemptTimeoutMs } = this.#options;
+    if (error) return this.#failed(fromNodeError(error, { phase: "lookup", address: host }));
     let valid: LookupAddress[];
     try {
       valid = lookupAddresses(found ?? []);
     } catch (refusal) {
-      return this.#close(fromNodeError(refusal, { phase: "lookup", address: host }));
+      return this.#failed(fromNodeError(refusal, { phase: "lookup", address: host }));
     }
     const usable = valid.filter((each) => family === 0 || each.family === family);
-    if (usable.length === 0) return this.#close(notFound(host));
-    this.#addresses = interleave(usable);
-    this.#startNext();
+    if (usable.length === 0) return this.#failed(notFound(host));
+    const addresses = interleave(usable);
+    this.#held?.onLookup(addresses);
+    // A listener of the one that is shown may have ended it.
+    if (this.#isGone) return;
+    this.#race = new AddressRace(
+      addresses,
+      autoSelectFamilyAttemptTimeoutMs,
+      this.#clock,
+      this,
+      this.#isReferenced,
+    );
+    this.#race.start();
   }
 
-  readonly #startNext = (): void => {
-    this.#timer?.cancel();
-    const index = this.#next++;
-    const attempt = new Attempt(this, index);
-    this.#attempts.add(attempt);
-    if (this.#next < this.#addresses.length) {
-      const asked = this.#options.autoSelectFamilyAttemptTimeoutMs ?? ATTEMPT_DELAY_MS;
-      // The attempt holds the process, so the timer need not.
-      this.#timer = this.#clock.after(Math.max(MIN_ATTEMPT_DELAY_MS, asked), this.#startNext);
-    }
-    try {
-      const options = this.#attemptOptions(this.#addresses[index]!);
-      attempt.socket = this.#settings.connect(options, attempt, () => this.#reached(attempt));
-    } catch (error) {
-      this.lost(attempt, fromNodeError(error, { phase: "connect" }));
-      return;
-    }
-    if (!this.#isReferenced) attempt.socket.unref?.();
-  };
+  get #isGone(): boolean {
+    return this.destroyed || this.#held?.isGone === true;
+  }
+
+  /** {@linkcode RaceOwner}. */
+  attempt(address: LookupAddress, handler: SocketHandler, reached: () => void): Socket {
+    this.#held?.onAttempt(address);
+    const options = this.#attemptOptions(address);
+    return this.#settings.connect(options, handler, options.tls === undefined ? undefined : reached);
+  }
 
   #attemptOptions({ address }: LookupAddress): ConnectOptions {
     const { host = "localhost", tls } = this.#options;
@@ -226,7 +241,9 @@ class DialSocket implements Socket {
       autoSelectFamily: undefined,
       autoSelectFamilyAttemptTimeoutMs: undefined,
       // What is verified is the name.
-      tls: tls === undefined || this.#upgrades() ? undefined : { ...tls, host: tls.host || host },
+      tls: tls === undefined || this.#held !== undefined || this.#upgrades()
+        ? undefined
+        : { ...tls, host: tls.host || host },
     };
   }
 
@@ -237,29 +254,22 @@ class DialSocket implements Socket {
       unsupportedTlsOption(tls, startTlsOptions) === undefined;
   }
 
-  /** An attempt failed. */
-  lost(attempt: Attempt, error: SocketError | undefined): void {
-    if (!this.#attempts.delete(attempt)) return;
-    this.#errors[attempt.index] = error ?? fromNodeError(undefined, { phase: "connect" });
-    if (this.#next < this.#addresses.length) this.#startNext();
-    else if (this.#attempts.size === 0) this.#close(this.#allFailed());
+  /** {@linkcode RaceOwner}. */
+  onFailure(address: LookupAddress, error: SocketError): void {
+    this.#held?.onFailure(address, error);
   }
 
-  // The race is won; what becomes of TLS is the winner's to tell.
-  #reached(attempt: Attempt): void {
-    if (this.#options.tls === undefined || !this.#attempts.delete(attempt)) return;
-    this.#cancelAttempts();
-    attempt.socket.handler = this.#handler;
-    this.#adopt(attempt.socket);
+  /** {@linkcode RaceOwner}. */
+  onLoss(errors: readonly SocketError[]): void {
+    const { host = "localhost", port } = this.#options;
+    this.#failed(raceError(errors, host, port));
   }
 
-  /** An attempt succeeded: the others are cancelled, and the socket is the winner's from here on. */
-  won(attempt: Attempt): void {
-    this.#attempts.delete(attempt);
-    this.#cancelAttempts();
-    const { socket } = attempt;
+  /** {@linkcode RaceOwner}: the socket is the winner's from here on. */
+  onWin(socket: Socket, isOpen: boolean): void {
+    if (this.#held !== undefined) return this.#give(socket, this.#held);
     const { host = "localhost", port, tls } = this.#options;
-    if (tls !== undefined && this.#upgrades()) {
+    if (isOpen && tls !== undefined && this.#upgrades()) {
       try {
         this.#adopt(socket.startTls!({ ...tls, host: tls.host || host, port }, this.#handler));
       } catch (error) {
@@ -271,6 +281,8 @@ class DialSocket implements Socket {
     socket.handler = this.#handler;
     const hadEarly = this.#earlyBytes > 0;
     this.#adopt(socket);
+    // What becomes of TLS is the winner's to tell.
+    if (!isOpen) return;
     try {
       this.#handler.onOpen();
     } catch (error) {
@@ -280,6 +292,38 @@ class DialSocket implements Socket {
     if (hadEarly && !socket.destroyed && socket.pendingBytes === 0) this.#handler.onDrain();
   }
 
+  // What is shown
+
+  /** Has the adapter make the socket that users see, unless it is too late: TLS may be a part of the attempts under way. */
+  show(): void {
+    if (this.inner !== undefined || this.#isDestroyed) return;
+    if (this.#race !== undefined && this.#options.tls !== undefined) return;
+    const held = this.#settings.hold?.(this.#options, new HeldHandler(this));
+    if (held === undefined) return;
+    this.#held = held;
+    this.#handOver(held.socket);
+    if (this.#race !== undefined) held.onLookup(this.#race.addresses);
+  }
+
+  #give(winner: Socket, held: HeldConnect): void {
+    this.#held = undefined;
+    held.socket.handler = this.#handler;
+    held.adopt(winner);
+    if (!this.#isReferenced) held.socket.unref?.();
+  }
+
+  /** What is shown is gone, before it had a connection. */
+  heldClosed(error: SocketError | undefined): void {
+    this.#held = undefined;
+    this.#race?.cancel();
+    this.#close(error);
+  }
+
+  #failed(error: SocketError): void {
+    if (this.#held === undefined) this.#close(error);
+    else this.#held.fail(error);
+  }
+
   #endStage(): number {
     const startedMs = this.#stageMs;
     this.#stageMs = this.#clock.now();
@@ -287,15 +331,20 @@ class DialSocket implements Socket {
   }
 
   #dialledInfo(info: SocketInfo | undefined): SocketInfo | undefined {
-    if (info === undefined) return undefined;
+    // What was shown all the time has seen the stages itself.
+    if (info === undefined || this.#connectMs === undefined) return info;
     const { tlsMs } = info.opening ?? {};
     return { ...info, opening: { lookupMs: this.#lookupMs, connectMs: this.#connectMs, tlsMs } };
   }
 
   #adopt(socket: Socket): void {
-    this.inner = socket;
     // Where TLS is a part of each attempt, it is over.
     this.#connectMs = this.#endStage() - (socket.info?.opening?.tlsMs ?? 0);
+    this.#handOver(socket);
+  }
+
+  #handOver(socket: Socket): void {
+    this.inner = socket;
     if (!this.#isReferenced) socket.unref?.();
     if (this.#isPaused) socket.pause();
     if (this.#noDelay !== undefined) socket.setNoDelay?.(this.#noDelay);
@@ -305,30 +354,6 @@ class DialSocket implements Socket {
     this.#earlyBytes = 0;
     early.forEach((chunk, index) => socket.write(chunk, index < early.length - 1));
     if (this.#isEnding) socket.end();
-  }
-
-  #cancelAttempts(): void {
-    this.#timer?.cancel();
-    const attempts = [...this.#attempts];
-    this.#attempts.clear();
-    for (const attempt of attempts) attempt.socket.destroy();
-  }
-
-  #allFailed(): SocketError {
-    const errors = this.#errors;
-    if (errors.length === 1) return errors[0]!;
-    const { host = "localhost", port } = this.#options;
-    const { code } = errors[0]!;
-    const message = `Cannot connect to "${host}": ${errors.map((error) => error.message).join("; ")}`;
-    const cause = Object.assign(new AggregateError(errors, message), { code });
-    return new SocketError(message, {
-      code,
-      phase: "connect",
-      syscall: "connect",
-      address: host,
-      port,
-      cause,
-    });
   }
 
   #close(error: SocketError | undefined): void {
@@ -348,7 +373,7 @@ class DialSocket implements Socket {
 
   set handler(handler: SocketHandler) {
     this.#handler = handler;
-    if (this.inner !== undefined) this.inner.handler = handler;
+    if (this.inner !== undefined && this.#held === undefined) this.inner.handler = handler;
   }
 
   get connecting(): boolean {
@@ -389,12 +414,12 @@ class DialSocket implements Socket {
   }
 
   destroy(error?: Error): void {
+    this.#race?.cancel();
     if (this.inner !== undefined) return this.inner.destroy(error);
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
     this.#early = [];
     this.#earlyBytes = 0;
-    this.#cancelAttempts();
     const { host = "localhost", port } = this.#options;
     const reason = error && fromNodeError(error, { phase: "connect", address: host, port });
     queueMicrotask(() => this.#close(reason));
@@ -413,13 +438,13 @@ class DialSocket implements Socket {
   ref(): void {
     this.#isReferenced = true;
     this.inner?.ref?.();
-    for (const { socket } of this.#attempts) socket.ref?.();
+    this.#race?.reference(true);
   }
 
   unref(): void {
     this.#isReferenced = false;
     this.inner?.unref?.();
-    for (const { socket } of this.#attempts) socket.unref?.();
+    this.#race?.reference(false);
   }
 
   setNoDelay(on: boolean): void {

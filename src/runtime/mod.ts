@@ -15,7 +15,7 @@ import { readConnectOptions } from "./connect_options.ts";
 import { outside, useContextSlot } from "./context.ts";
 import { createDenoConnect, denoCapabilities, denoContextSlot, type DenoLike, denoRefuses } from "./deno.ts";
 import { createDenoPoll, type PollingDeno } from "./deno_poll.ts";
-import { createDialer, dialledSocket } from "./dial.ts";
+import { createDialer, dialledSocket, shownSocket } from "./dial.ts";
 import { argumentError, unsupportedOptionError } from "./errors.ts";
 import {
   connectNode,
@@ -27,6 +27,8 @@ import {
   returnDuplex as returnNodeDuplex,
   streamOf as nodeStreamOf,
 } from "./node.ts";
+import { holdNode } from "./node_held.ts";
+import { nextTick } from "./process.ts";
 import {
   type Capabilities,
   type Connect,
@@ -102,6 +104,14 @@ export function adapterFor(options: ConnectOptions): Adapter {
 /** The stream under a Socket of node:net or node:tls, to be shown and not used; undefined: it is another adapter's. */
 export function streamOf(socket: Socket): ReturnType<typeof nodeStreamOf> {
   return nodeStreamOf(dialledSocket(socket));
+}
+
+/**
+ * As {@linkcode streamOf}, and made where the Socket is connecting and has none yet. Undefined: the Socket is another adapter's,
+ * or TLS has begun, or is to begin, on a connection that is not known yet.
+ */
+export function showStream(socket: Socket): ReturnType<typeof nodeStreamOf> {
+  return nodeStreamOf(outside(() => shownSocket(socket)));
 }
 
 /**
@@ -189,7 +199,15 @@ function dialledBun(connect: Connect): Connect {
 
 // Deno races the addresses of a name itself, and gives up none before one has won; node:net does not (D16).
 function dialled(connect: NodeConnect): Connect {
-  return createDialer({ connect, tellsTransport: true, capabilities: nodeCapabilities, lookup: lookupNode });
+  return createDialer({
+    connect,
+    tellsTransport: true,
+    capabilities: nodeCapabilities,
+    lookup: lookupNode,
+    hold: (options, handler) => holdNode(connect, options, handler),
+    // Behind 'socket', at which users ask for the stream: its tick was asked for after the look-up.
+    defer: (fn) => nextTick(() => nextTick(fn)),
+  });
 }
 
 function nodeRefuses(options: ConnectOptions): string | undefined {

@@ -17,6 +17,8 @@ import { assertHonoured } from "./errors.ts";
 import { bindDuplex, takeBack } from "./node_bindings.ts";
 import {
   connectsBeforeChecks,
+  handlesConnect,
+  hidesTransport,
   lentOutlastsCall,
   nodeCapabilities,
   tlsNeedsGate,
@@ -54,24 +56,28 @@ export interface NodeConnectSettings {
   readonly maxCachedSessions?: number | undefined;
 }
 
-/** A `Connect` that also calls `onTransport`, once, when a connection is there and TLS begins on it. */
+/**
+ * A `Connect` that also calls `onTransport`, once, when a connection is there and TLS begins on it. `isHeld`: the stream that
+ * connects may be given another's connection (node_held.ts).
+ */
 export type NodeConnect = (
   options: ConnectOptions,
   handler: SocketHandler,
   onTransport?: () => void,
+  isHeld?: boolean,
 ) => Socket;
 
 /** Makes a `Connect` over node:net and node:tls with its own TLS sessions. */
 export function createNodeConnect(settings: NodeConnectSettings = {}): NodeConnect {
   const memory = createTlsMemory(settings.maxCachedSessions);
-  return (options, handler, onTransport) => connect(options, handler, memory, onTransport);
+  return (options, handler, onTransport, isHeld) => connect(options, handler, memory, onTransport, isHeld);
 }
 
 const sharedMemory: TlsMemory = createTlsMemory();
 
 /** Connects over node:net or, with `options.tls`, node:tls. Its TLS sessions are the process's. */
-export const connectNode: NodeConnect = (options, handler, onTransport) =>
-  connect(options, handler, sharedMemory, onTransport);
+export const connectNode: NodeConnect = (options, handler, onTransport, isHeld) =>
+  connect(options, handler, sharedMemory, onTransport, isHeld);
 
 /** The system's resolver, getaddrinfo: what a `lookup` option replaces. */
 export const lookupNode: LookupFunction = (hostname, options, callback): void => {
@@ -118,8 +124,15 @@ export function streamOf(socket: Socket): Duplex | undefined {
   return socket instanceof NodeSocket ? socket.stream : undefined;
 }
 
+/** The stream that connects for a Socket that a {@linkcode NodeConnect} has made; undefined: there is none. */
+export function transportOf(socket: Socket): net.Socket | undefined {
+  return socket instanceof ConnectedSocket ? socket.connects : undefined;
+}
+
 /** A NodeSocket that can start TLS. */
 class ConnectedSocket extends NodeSocket {
+  /** The stream that makes the connection: its own, or the one under that. */
+  connects: net.Socket | undefined;
   readonly #memory: TlsMemory;
 
   constructor(handler: SocketHandler, peer: Peer, memory: TlsMemory) {
@@ -147,6 +160,7 @@ function connect(
   handler: SocketHandler,
   memory: TlsMemory,
   onTransport: (() => void) | undefined,
+  isHeld: boolean = false,
 ): Socket {
   const options = readConnectOptions(asked);
   assertHonoured(unsupportedOption(options, nodeCapabilities), nodeCapabilities.adapter);
@@ -158,6 +172,7 @@ function connect(
   if (options.tls === undefined) {
     const stream = net.connect(netOptions(options, socket, stages));
     socket.attach(stream, "onread");
+    socket.connects = stream;
     stages.watch(stream, options);
     stream.once("connect", () => {
       stream.setNoDelay(options.noDelay ?? true);
@@ -170,14 +185,14 @@ function connect(
   if (attempt === undefined) return socket;
   const reach = netOptions(options, socket, stages) as object;
   const stream = tlsNeedsGate
-    ? secureThroughGate(
-      socket,
-      attempt,
-      new Gate(net.connect({ ...reach, onread: undefined } as never)),
-      stages,
-      hints,
-    )
+    ? secureThroughGate(socket, attempt, new Gate(connectUnder(reach, isHeld)), stages, hints)
+    : isHeld && !handlesConnect
+    ? secureOver(socket, attempt, connectUnder(reach, false), stages, hints)
     : secure(socket, attempt, reach, "onread", stages, hints);
+  socket.connects = stream;
+  if (isHeld && stream instanceof tls.TLSSocket) {
+    stream.prependOnceListener("connect", () => renew(stream, attempt));
+  }
   stages.watch(stream, options);
   stream.once("connect", () => {
     stream.setNoDelay(options.noDelay ?? true);
@@ -243,7 +258,7 @@ function secure(
 ): tls.TLSSocket {
   const stream = startTlsStream(socket, attempt, reach, read);
   attempt.watch(stream);
-  if (read instanceof Gate) showAddresses(stream, read.transport);
+  if (read instanceof Gate) showTransport(stream, read.transport);
   const forget = (): void => attempt.failed();
   stream.once("close", forget);
   stream.once("secureConnect", () => {
@@ -265,12 +280,23 @@ const ADDRESSES = [
   "localFamily",
 ] as const;
 
-// A TLSSocket over a stream that the system does not know has no addresses of its own.
-function showAddresses(stream: tls.TLSSocket, transport: net.Socket): void {
+// A TLSSocket over a stream that the system does not know has no addresses of its own, and does not say that it connects.
+function showTransport(stream: tls.TLSSocket, transport: net.Socket): void {
   for (const name of ADDRESSES) {
     Object.defineProperty(stream, name, { get: () => transport[name], configurable: true, enumerable: true });
   }
   stream.address = () => transport.address();
+  if (!transport.connecting) return;
+  const get = (): boolean => transport.connecting;
+  Object.defineProperty(stream, "connecting", { get, set: () => {}, configurable: true, enumerable: true });
+  passEvents(transport, stream);
+}
+
+// What a TLSSocket over another stream does not tell of that by itself.
+function passEvents(from: net.Socket, to: net.Socket): void {
+  const events = ["lookup", "connectionAttempt", "connectionAttemptFailed", "ready"];
+  if (hidesTransport) events.push("connect");
+  for (const event of events) from.on(event, (...args: unknown[]) => to.emit(event, ...args));
 }
 
 // Whatever throws on the way, no stream is left that nobody has.
@@ -309,6 +335,35 @@ function secureThroughGate(
 ): net.Socket {
   secure(socket, attempt, { socket: gate }, gate, stages, hints);
   return gate.raw;
+}
+
+// With another handle a TLSSocket has lost what it is to say, and that somebody listens. Its handshake begins at 'connect'.
+function renew(stream: tls.TLSSocket, attempt: TlsAttempt): void {
+  attempt.say(stream);
+  const ignore = (): void => {};
+  for (const event of ["session", "keylog"]) {
+    if (stream.listenerCount(event) > 0) stream.on(event, ignore).off(event, ignore);
+  }
+}
+
+/** A stream that connects, to be read by TLS. A handle that reads into the common buffer may become its own (`isHeld`). */
+function connectUnder(reach: object, isHeld: boolean): net.Socket {
+  const callback = (bytes: number, buffer: Uint8Array): boolean => stream.push(buffer.slice(0, bytes));
+  const onread = isHeld ? { buffer: sharedReadBuffer, callback } : undefined;
+  const stream = net.connect({ ...reach, onread } as never);
+  return stream;
+}
+
+/** The same over a stream that is connecting; returns that. */
+function secureOver(
+  socket: NodeSocket,
+  attempt: TlsAttempt,
+  raw: net.Socket,
+  stages: Stages,
+  hints?: readonly string[],
+): net.Socket {
+  passEvents(raw, secure(socket, attempt, { socket: raw }, "readable", stages, hints));
+  return raw;
 }
 
 // One buffer for all sockets: the system reads into it, and `onData` has returned before anything else can read. Larger than

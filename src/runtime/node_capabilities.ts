@@ -15,6 +15,12 @@ export const nodeCapabilities: Capabilities = tableOf(hostOf());
 /** A paused TLSSocket reads on without bound and loses the end; node_gate.ts is the way out. */
 export const tlsNeedsGate: boolean = hostOf() === "deno";
 
+/** A stream that connects asks its handle to do so, that of TLS, too: elsewhere there is none until the connection is there. */
+export const handlesConnect: boolean = hostOf() !== "bun";
+
+/** A TLSSocket over a stream that connects says and tells nothing of that. */
+export const hidesTransport: boolean = hostOf() === "deno";
+
 /** A net.Socket that is ended in the turn that opened it tells the peer's end and not the bytes before it. */
 export const endsTooSoon: boolean = hostOf() === "deno";
 
