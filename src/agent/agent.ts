@@ -188,9 +188,11 @@ export class AgentBase extends EventEmitter {
     localAddress?: string,
   ): void {
     const given = typeof options === "string" ? { host: options, port, localAddress } : options;
-    const merged = mergedOptions(this, given, req);
-    const endpoint = this.#endpoints.ofNode(merged);
     const ours = req as unknown as Partial<DispatchableRequest>;
+    if (ours._owns?.(given) === true) {
+      return ours._dispatchTo!(this.#pool, this.#endpoints.ofRequest(given as NodeOptions, req));
+    }
+    const endpoint = this.#endpoints.ofNode(mergedOptions(this, given, req));
     if (ours._dispatchTo !== undefined) return ours._dispatchTo(this.#pool, endpoint);
     const foreign = new ForeignRequest(this.#pool, req as unknown as NodeRequest, endpoint, this.#settings);
     // What Deno sends again gets a connection that cannot be stale.

@@ -75,12 +75,22 @@ BareOptions.prototype = Object.freeze(Object.create(null));
 
 /** A request's options under its agent's, as Node's `addRequest` makes them. */
 export function mergedOptions(agent: DialingAgent, options: object, request: object): NodeOptions {
-  const own = watchedBy.get(agent.options)?.current ?? agent.options;
+  return mergeOptions(watchedBy.get(agent.options)?.current ?? agent.options, options, hostHeaderOf(request));
+}
+
+/** The same of what is known: the agent's options now, and the request's Host header. */
+export function mergeOptions(own: object, options: object, hostHeader: unknown): NodeOptions {
   const merged: NodeOptions = Object.assign(new BareOptions(), options, own);
   const { socketPath, servername } = merged;
   if (socketPath) merged["path"] = socketPath;
-  if (!servername && servername !== "") merged["servername"] = servernameOf(merged["host"], request);
+  if (!servername && servername !== "") merged["servername"] = servernameOf(merged["host"], hostHeader);
   return merged;
+}
+
+/** The Host header of a request of node:http's kind. */
+export function hostHeaderOf(request: object): unknown {
+  const { getHeader } = request as { getHeader?: (name: string) => unknown };
+  return getHeader?.call(request, "host");
 }
 
 /** {@linkcode mergedOptions} with what Node's `createSocket` adds. */
@@ -119,15 +129,14 @@ export function callDial(dial: (answer: DialAnswer) => unknown, answer: DialAnsw
 }
 
 /** The name that TLS is to verify: the Host header's, else the host; none for an address. Node's `calculateServerName`. */
-function servernameOf(host: unknown, request: object): string {
-  const { getHeader } = request as { getHeader?: (name: string) => unknown };
-  const header = getHeader?.call(request, "host");
-  const name = typeof header === "string" && header !== "" ? hostnameOf(header) : String(host ?? "");
+function servernameOf(host: unknown, hostHeader: unknown): string {
+  const isNamed = typeof hostHeader === "string" && hostHeader !== "";
+  const name = isNamed ? hostnameOf(hostHeader) : String(host ?? "");
   return isAddress(name) ? "" : name;
 }
 
 function hostnameOf(header: string): string {
-  if (!header.startsWith("[")) return header.split(":", 1)[0]!;
-  const end = header.indexOf("]");
+  const end = header.indexOf(header.startsWith("[") ? "]" : ":");
+  if (!header.startsWith("[")) return end === -1 ? header : header.slice(0, end);
   return end === -1 ? header : header.slice(1, end);
 }

@@ -11,25 +11,31 @@
  */
 
 import type { ClientRequestArgs } from "node:http";
-import type { WatchedOptions } from "./agent_dial.ts";
+import { hostHeaderOf, mergeOptions, type WatchedOptions } from "./agent_dial.ts";
 import { isReplaced } from "./agent_hooks.ts";
 import {
   EndpointTable,
+  isSamePlace,
   type KnownEndpoint,
+  namesNoPlace,
   type NodeOptions,
   plainName,
   secureName,
 } from "./endpoint_table.ts";
+import type { SpareParsers } from "./core/spare_parsers.ts";
 import { RecentMap } from "./recent_map.ts";
 import { authorizationOf, type RequestTarget, unbracketed } from "./options.ts";
 import { readInput, readPlace, type RequestInput } from "./request_input.ts";
 import type { AgentRequestInit } from "./request_plan.ts";
+import type { ConnectOptions } from "../runtime/socket.ts";
 
 /** Origins whose endpoint is remembered for `agent.request()`. */
 const MAX_ORIGINS = 32_768;
 
 /** What {@linkcode AgentEndpoints} reads of its agent, when it is needed. */
 export interface EndpointAgent {
+  /** Its options. */
+  readonly options: object;
   /** Protocol of requests of node:http. */
   readonly protocol: string;
   /** Connections are kept for later requests. */
@@ -48,6 +54,9 @@ export class AgentEndpoints {
   /** Origin to endpoint, for as long as the options stay as they are. */
   readonly #origins = new RecentMap<KnownEndpoint>(MAX_ORIGINS);
   #originsVersion = -1;
+  /** The last plain endpoint of a request of ours, for as long as the options stay as they are. */
+  #last: KnownEndpoint | undefined;
+  #lastVersion = -1;
 
   /** Of `agent`, with its `options`. */
   constructor(agent: EndpointAgent, options: WatchedOptions) {
@@ -62,7 +71,7 @@ export class AgentEndpoints {
 
   set options(options: WatchedOptions) {
     this.#options = options;
-    this.#originsVersion = -1;
+    this.#originsVersion = this.#lastVersion = -1;
   }
 
   /** The endpoint of a request of node:http: with its own options, because a createConnection may read any of them. */
@@ -72,6 +81,31 @@ export class AgentEndpoints {
     const nameOf = (of: NodeOptions): string => this.#nameOf(of);
     const { name, key, connect, parsers } = this.#table.find(options, isSecure, nameOf, isReplacedName);
     return { name, key, connect, options, isSecure, parsers };
+  }
+
+  /**
+   * The endpoint of a request of our own, whose `given` options nobody else can write to: they are merged when somebody asks
+   * for them, and where they lead to the place of the last one it is not looked up again.
+   */
+  ofRequest(given: NodeOptions, request: object): KnownEndpoint {
+    const { version, current } = this.#options;
+    const hostHeader = hostHeaderOf(request);
+    if (!this.#isPlain(given)) return this.ofNode(mergeOptions(current, given, hostHeader));
+    if (
+      this.#last === undefined || this.#lastVersion !== version || !isSamePlace(this.#last.options, given)
+    ) {
+      const merged = mergeOptions(current, given, hostHeader);
+      if (!namesNoPlace(current)) return this.ofNode(merged);
+      this.#last = this.#table.find(merged, false, (of) => this.#nameOf(of));
+      this.#lastVersion = version;
+    }
+    return new RequestEndpoint(this.#last, current, given, hostHeader);
+  }
+
+  #isPlain(given: NodeOptions): boolean {
+    const { protocol, getName, options } = this.#agent;
+    return protocol !== "https:" && given["protocol"] !== "https:" && options === this.#options.shown &&
+      !isReplaced(getName);
   }
 
   /** The target of `agent.request()`. Throws ERR_INVALID_URL, ERR_INVALID_PROTOCOL and what `init` has wrong. */
@@ -126,5 +160,33 @@ export class AgentEndpoints {
       ? (of: NodeOptions): string => this.#nameOf(of)
       : (of: NodeOptions): string => isSecure ? secureName(plainName(of), of) : plainName(of);
     return this.#table.find(options, isSecure, nameOf, isReplacedName);
+  }
+}
+
+/** A known endpoint with the options of one request. Holds none of the request: connections keep the endpoint of their first. */
+class RequestEndpoint implements KnownEndpoint {
+  readonly name: string;
+  readonly key: string;
+  readonly connect: ConnectOptions;
+  readonly isSecure: boolean;
+  readonly parsers: SpareParsers;
+  readonly #own: object;
+  readonly #given: NodeOptions;
+  readonly #hostHeader: unknown;
+  #options: NodeOptions | undefined;
+
+  constructor(known: KnownEndpoint, own: object, given: NodeOptions, hostHeader: unknown) {
+    this.name = known.name;
+    this.key = known.key;
+    this.connect = known.connect;
+    this.isSecure = known.isSecure;
+    this.parsers = known.parsers;
+    this.#own = own;
+    this.#given = given;
+    this.#hostHeader = hostHeader;
+  }
+
+  get options(): NodeOptions {
+    return this.#options ??= mergeOptions(this.#own, this.#given, this.#hostHeader);
   }
 }

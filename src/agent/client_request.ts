@@ -32,7 +32,7 @@ import {
   type RetryOption,
   servesBothSchemes,
 } from "./client_request_options.ts";
-import { readTimeout, RequestTimeout, type StreamLike } from "./client_request_timeout.ts";
+import { readTimeout, RequestTimeout, type StreamLike, timeoutOption } from "./client_request_timeout.ts";
 import { AbortError, invalidArgType } from "./core/errors.ts";
 import { anticipatesBody } from "./core/framing.ts";
 import { headerEntries } from "./core/request_serializer.ts";
@@ -96,13 +96,18 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
   #dispatcher: Dispatcher | undefined;
   #endpoint: Endpoint | undefined;
   #tries = 0;
+  /** What our agents were given, and nobody else. */
+  #given: object | undefined;
   /** The stream of the reverse door, and what a user set. */
   #stream: unknown = null;
   #isDuplex = false;
   /** Why a stream that was given too late had ended by then: this is told, as in Node. */
   #streamError: Error | null = null;
   #signal: AbortSignal | undefined;
-  readonly #timeout: RequestTimeout = new RequestTimeout(this);
+  #onSignal: (() => void) | undefined;
+  /** Made when it is needed: most requests have none. */
+  #timeout: RequestTimeout | undefined;
+  #isOpen = false;
 
   /** As `request()`; see {@linkcode RequestOptions} for the errors. */
   constructor(
@@ -143,8 +148,11 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     const port = given.port || defaultPort || 80;
     this.#readHeaders(given, port, defaultPort);
     if (given.signal) this.#listen(given.signal);
-    const known = servesBoth ? { secureEndpoint: this.protocol === "https:" } : undefined;
-    if (!this.destroyed) this.#findConnection({ ...given, ...known, port, host: this.host });
+    // An object of our own: it may be written to.
+    given.host = this.host;
+    given.port = port;
+    if (servesBoth) given["secureEndpoint"] = this.protocol === "https:";
+    if (!this.destroyed) this.#findConnection(given);
     if (created.hasSubscribers) created.publish({ request: this });
   }
 
@@ -157,12 +165,15 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     // As in Node (20 and 26): an array is the head as it is, and neither Host nor Authorization is added to it, whatever
     // `setHost` and `auth` say. RFC 9112 section 3.2 wants a Host, so the caller has to give one.
     if (Array.isArray(headers)) return this._makeHead(this.#startLine, pairsOf(headers));
-    for (const [name, value] of headerEntries(headers ?? {})) this.setHeader(name as string, value as string);
+    if (headers !== undefined && headers !== null) {
+      for (const [name, value] of headerEntries(headers)) this.setHeader(name as string, value as string);
+    }
     const setsHost = options.setHost === undefined
       ? options.setDefaultHeaders !== false
       : Boolean(options.setHost);
-    checkHostHeader(this.getHeader("host"));
-    if (setsHost && !this.getHeader("host")) this.setHeader("Host", hostLine(this.host, port, defaultPort));
+    const host = this.getHeader("host");
+    checkHostHeader(host);
+    if (setsHost && !host) this.setHeader("Host", hostLine(this.host, port, defaultPort));
     if (options.auth && !this.getHeader("Authorization")) {
       this.setHeader("Authorization", `Basic ${Buffer.from(options.auth).toString("base64")}`);
     }
@@ -212,12 +223,13 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
   // The connection.
 
   #findConnection(options: RequestOptions): void {
-    const { signal, ...others } = options;
-    const passed = signal === undefined ? options : others;
+    const passed = options.signal === undefined ? options : withoutSignal(options);
     if (this.agent !== undefined) {
       // Node's has no prototype. Ours copies it anyway, and a plain one is copied faster.
       const isOurs = !isReplaced(this.agent.addRequest);
-      return this.agent.addRequest(this, isOurs ? passed : Object.assign(Object.create(null), passed));
+      if (!isOurs) return this.agent.addRequest(this, Object.assign(Object.create(null), passed));
+      this.#given = passed;
+      return this.agent.addRequest(this, passed);
     }
     const { socketPath } = passed;
     if (socketPath) passed.path = socketPath;
@@ -234,6 +246,11 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     } catch (error) {
       answer(error as Error);
     }
+  }
+
+  /** For our own agents: `options` are an object of the request's own. */
+  _owns(options: object): boolean {
+    return this.#given === options;
   }
 
   /** For our own agents: the request is an exchange. */
@@ -328,11 +345,10 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
       throw invalidArgType("signal", "an instance of AbortSignal", signal);
     }
     this.#signal = signal;
-    if (signal.aborted) this.#onSignal();
-    else signal.addEventListener("abort", this.#onSignal);
+    const onSignal = this.#onSignal = (): void => void this.destroy(new AbortError(signal.reason));
+    if (signal.aborted) onSignal();
+    else signal.addEventListener("abort", onSignal);
   }
-
-  readonly #onSignal = (): void => void this.destroy(new AbortError(this.#signal!.reason));
 
   // What the exchange tells.
 
@@ -350,7 +366,9 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
   _onSocket(isReused: boolean): void {
     // On a borrowed stream the agent has said so, by its reuseSocket().
     if (!this.#isDuplex) this.reusedSocket = isReused;
-    this.#timeout.start(this.#dispatcher?.clock, this.#isDuplex);
+    if (this.#timeout !== undefined || timeoutOption(this)) {
+      this.#anyTimeout.start(this.#dispatcher?.clock, this.#isDuplex);
+    }
     // The stream is made when somebody wants it.
     if (this.listenerCount("socket") > 0 || this.emit !== EventEmitter.prototype.emit) {
       this.emit("socket", this.socket);
@@ -360,7 +378,8 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
 
   /** The connection is open. */
   _onOpen(sink: MessageSink): void {
-    this.#timeout.open(this.#isDuplex);
+    this.#isOpen = true;
+    this.#timeout?.open(this.#isDuplex);
     const mayRetry = this.#retry !== false && this.reusedSocket && this.#dispatcher !== undefined;
     this._attachSink(sink, mayRetry);
   }
@@ -377,19 +396,19 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
 
   /** The response's head is here. */
   _onHead(): void {
-    this.#timeout.watchResponse();
+    this.#timeout?.watchResponse();
   }
 
   /** The connection is about to be the user's. */
   _onHandOver(): void {
-    this.#timeout.stop();
+    this.#timeout?.stop();
   }
 
   /** The response has been consumed. */
   _onEnd(): void {
     if (this._ended) return;
     this._ended = true;
-    this.#timeout.stop();
+    this.#timeout?.stop();
     // The server has answered: the rest of an upload is not wanted.
     if (this.finished && !this._isFinishEmitted && !this.destroyed) {
       this.once("finish", () => this.#giveBack());
@@ -445,8 +464,8 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     if (this._closed) return;
     this.destroyed = true;
     this._closed = true;
-    this.#timeout.stop();
-    this.#signal?.removeEventListener("abort", this.#onSignal);
+    this.#timeout?.stop();
+    if (this.#onSignal !== undefined) this.#signal!.removeEventListener("abort", this.#onSignal);
     this._dropOutput();
     this.emit("close");
   }
@@ -467,7 +486,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     });
     if (!retry) return false;
     this._rewind();
-    this.#timeout.stop();
+    this.#timeout?.stop();
     this.#dispatch(true);
     return true;
   }
@@ -485,7 +504,11 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
 
   /** As setTimeout(), of the response too. */
   _listenTimeout(ms: number): void {
-    this.#timeout.set(ms);
+    this.#anyTimeout.set(ms);
+  }
+
+  get #anyTimeout(): RequestTimeout {
+    return this.#timeout ??= new RequestTimeout(this, this.#isOpen);
   }
 
   /** setTimeout(0). */
@@ -519,6 +542,10 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
 
 function ignore(): void {
   // An error before the request has its stream comes again with it: the stream is destroyed.
+}
+
+function withoutSignal({ signal: _signal, ...others }: RequestOptions): RequestOptions {
+  return others;
 }
 
 function pairsOf(headers: readonly unknown[]): (readonly [unknown, unknown])[] {

@@ -120,11 +120,13 @@ export function readArguments(input: unknown, second: unknown, third: unknown): 
     : undefined;
   const rest = isUrl ? [second, third] : [input, second];
   if (typeof rest[0] === "function") {
-    return { options: { ...fromUrl }, callback: rest[0] as RequestArguments["callback"] };
+    return { options: fromUrl ?? {}, callback: rest[0] as RequestArguments["callback"] };
   }
   if (rest[1] && typeof rest[1] !== "function") throw invalidArgType("listener", "of type function", rest[1]);
   const callback = (rest[1] || undefined) as RequestArguments["callback"];
-  return { options: { ...fromUrl, ...inherited(rest[0]) }, callback };
+  // A copy of one object takes an engine half the time of a second into it.
+  const given = inherited(rest[0]);
+  return { options: fromUrl === undefined ? { ...given } : { ...fromUrl, ...given }, callback };
 }
 
 // `{ ...options }` leaves out what an options object inherits, as Node's Object.assign does; url.parse()'s has methods there.

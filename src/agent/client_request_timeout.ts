@@ -66,7 +66,12 @@ export function readTimeout(value: unknown, name: string): number {
   return ms;
 }
 
-/** See the file's comment. */
+/** The option of a request, or else of its agent, ms; 0 or undefined: none. */
+export function timeoutOption({ timeout, agent }: TimedRequest): number | undefined {
+  return timeout ?? agent?.options?.timeout;
+}
+
+/** See the file's comment; made for a request that has an option or asks for one. */
 export class RequestTimeout {
   readonly #request: TimedRequest;
   /** By setTimeout(), ms. */
@@ -75,21 +80,17 @@ export class RequestTimeout {
   /** The option's, as long as nobody has seen the stream of a connection that is being made. */
   #connectTimer: Timer | undefined;
   #isTold = false;
-  #isOpen = false;
+  #isOpen: boolean;
 
-  /** Of `request`. */
-  constructor(request: TimedRequest) {
+  /** Of `request`, whose connection may be open already. */
+  constructor(request: TimedRequest, isOpen: boolean) {
     this.#request = request;
-  }
-
-  get #byOption(): number | undefined {
-    return this.#request.timeout ?? this.#request.agent?.options?.timeout;
+    this.#isOpen = isOpen;
   }
 
   /** There is a connection: one of our agents', by whose `clock` it is timed, or a stream that is `isBorrowed`. */
   start(clock: Clock | undefined, isBorrowed: boolean): void {
-    const byOption = this.#byOption;
-    if (this.#ms === undefined && !byOption) return;
+    const byOption = timeoutOption(this.#request);
     if (clock !== undefined && !this.#request.reusedSocket && this.#request.listenerCount("socket") === 0) {
       // A stream made before the connection is open is not the adapter's own.
       if (byOption) {
@@ -108,7 +109,7 @@ export class RequestTimeout {
     this.#isOpen = true;
     this.#connectTimer?.cancel();
     if (this.#stream !== undefined || isBorrowed) return;
-    const byOption = this.#byOption;
+    const byOption = timeoutOption(this.#request);
     if (this.#ms !== undefined || byOption) this.#startStream(byOption, isBorrowed);
   }
 

@@ -72,6 +72,9 @@ const PLACE_NAMES = [
   "hints",
 ] as const;
 
+/** What {@linkcode isSamePlace} compares. */
+export type PlaceOptions = { readonly [Name in typeof PLACE_NAMES[number]]?: unknown };
+
 /** As the places are, of TLS: those of our contract, and what Node's own name holds beside them. */
 const SECURE_NAMES: readonly string[] = [
   // A session is a hint for the handshake: whoever resumes it is verified as everybody is.
@@ -228,8 +231,21 @@ export class EndpointTable {
   }
 }
 
+/** True where `options` say nothing of where a plain connection goes. */
+export function namesNoPlace(options: NodeOptions): boolean {
+  return PLACE_NAMES.every((name) => !Object.hasOwn(options, name));
+}
+
+/** True where two sets of options lead to the same place: members that say where a plain connection goes. */
+export function isSamePlace(a: PlaceOptions, b: PlaceOptions): boolean {
+  return a.host === b.host && a.port === b.port && a.localAddress === b.localAddress &&
+    a.family === b.family &&
+    a.socketPath === b.socketPath && a.localPort === b.localPort && a.lookup === b.lookup &&
+    a.hints === b.hints;
+}
+
 function isSame(a: NodeOptions, b: NodeOptions, isSecure: boolean): boolean {
-  for (const name of PLACE_NAMES) if (a[name] !== b[name]) return false;
+  if (!isSamePlace(a, b)) return false;
   if (!isSecure) return true;
   return SECURE_NAMES.every((name) => identityOf(a, name) === identityOf(b, name));
 }

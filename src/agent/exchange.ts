@@ -96,6 +96,8 @@ export interface ExchangeControl {
  * came from. An agent's addRequest() knows it by this method, and then never calls its onSocket().
  */
 export interface DispatchableRequest {
+  /** True of options that nobody but the request holds. */
+  _owns(options: object): boolean;
   /** Dispatches the request's exchange, now and, where it is tried again, later. */
   _dispatchTo(dispatcher: Dispatcher, endpoint: Endpoint): void;
 }

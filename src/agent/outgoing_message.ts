@@ -293,6 +293,7 @@ export class OutgoingMessage extends Stream {
     const head = renderHead({
       startLine,
       fields: fields ?? this.#headers?.entries() ?? NO_HEADERS,
+      areChecked: fields === undefined,
       uniqueHeaders: this._uniqueHeaders,
       isKeepAlive: this._wantsKeepAlive,
       bodyLength: length ?? undefined,

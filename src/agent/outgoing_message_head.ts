@@ -19,8 +19,10 @@ import { trailersNotChunked } from "./outgoing_message_errors.ts";
 export interface HeadFacts {
   /** `GET / HTTP/1.1`: checked by the caller. */
   readonly startLine: string;
-  /** Names and values in turn or in pairs; a value may be an array. */
+  /** Names and values in pairs; a value may be an array. */
   readonly fields: Iterable<readonly [unknown, unknown]>;
+  /** The names have been checked, and so has each value that is a string. */
+  readonly areChecked: boolean;
   /** Names, in lower case, of which several values are joined by "; " into one line. */
   readonly uniqueHeaders: ReadonlySet<string> | undefined;
   /** Keep-alive is wanted, and there is an agent that can make use of it. */
@@ -61,7 +63,7 @@ export interface RenderedHead {
 
 /** Renders a head; throws TypeErrors with Node's codes. */
 export function renderHead(facts: HeadFacts): RenderedHead {
-  const lines = new HeadLines(facts.uniqueHeaders);
+  const lines = new HeadLines(facts.uniqueHeaders, facts.areChecked);
   for (const [name, value] of facts.fields) lines.add(name, value);
   const framing = frame(facts, lines);
   if (lines.hasTrailer && !framing.isChunked) throw trailersNotChunked();
@@ -126,6 +128,7 @@ class HeadLines {
   contentLength: number | undefined;
   isChunked = false;
   readonly #unique: ReadonlySet<string> | undefined;
+  readonly #areChecked: boolean;
   #text = "";
   #host: string | undefined;
   /** The Content-Length line and where it belongs: it is left out of a chunked message. */
@@ -133,8 +136,9 @@ class HeadLines {
   #lengthAt = 0;
   #transferEncoding: string | undefined;
 
-  constructor(unique: ReadonlySet<string> | undefined) {
+  constructor(unique: ReadonlySet<string> | undefined, areChecked: boolean) {
     this.#unique = unique;
+    this.#areChecked = areChecked;
   }
 
   get hasOtherCoding(): boolean {
@@ -147,6 +151,7 @@ class HeadLines {
   }
 
   add(name: unknown, value: unknown): void {
+    if (this.#areChecked && typeof value === "string") return this.#addText(name as string, value);
     if (typeof name !== "string" || !isToken(name)) throw invalidToken("Header name", name);
     if (!Array.isArray(value)) return this.#addOne(name, value);
     const lowerName = name.toLowerCase();
@@ -161,6 +166,10 @@ class HeadLines {
   #addOne(name: string, given: unknown): void {
     const value = headerText(name, given);
     if (!isFieldValue(value)) throw invalidHeaderContent(name);
+    this.#addText(name, value);
+  }
+
+  #addText(name: string, value: string): void {
     // The names that matter have 4, 6, 7, 10, 14 and 17 letters.
     switch (name.length) {
       case 4:

@@ -29,16 +29,41 @@ export function validateHeaderValue(name: string, value: unknown): void {
   if (!isFieldValue(headerText(name, value))) throw invalidHeaderContent(name);
 }
 
+/** From this many fields on they are found by a Map: until then one look at each costs less than to make it. */
+const MANY_FIELDS = 16;
+
 /** See the file's comment. */
 export class OutgoingHeaders {
-  /** Lower-cased name -> name and value as given. Without a prototype: "constructor" is a name as any other. */
-  readonly #fields: Record<string, [string, unknown]> = Object.create(null);
+  /** Lower-cased names, in the order set. */
+  readonly #keys: string[] = [];
+  /** Name and value as given, in the same order. Lists: an object without a prototype is a dictionary, slow to make and to list. */
+  readonly #pairs: [string, unknown][] = [];
+  /** Where a name is found, once there are many; undefined: until then, and anew after one was taken away. */
+  #places: Map<string, number> | undefined;
+
+  #find(key: string): number {
+    const keys = this.#keys;
+    if (keys.length < MANY_FIELDS) {
+      for (let place = 0; place < keys.length; place++) if (keys[place] === key) return place;
+      return -1;
+    }
+    this.#places ??= new Map(this.#keys.map((known, place) => [known, place]));
+    return this.#places.get(key) ?? -1;
+  }
 
   /** Replaces whatever was there under this name. */
   set(name: string, value: unknown): void {
     validateHeaderName(name);
     validateHeaderValue(name, value);
-    this.#fields[name.toLowerCase()] = [name, value];
+    const key = name.toLowerCase();
+    const place = this.#find(key);
+    if (place !== -1) {
+      this.#pairs[place] = [name, value];
+      return;
+    }
+    this.#places?.set(key, this.#keys.length);
+    this.#keys.push(key);
+    this.#pairs.push([name, value]);
   }
 
   /** Sets each field of a Headers or a Map; several set-cookie entries become one of many values. */
@@ -60,47 +85,51 @@ export class OutgoingHeaders {
   append(name: string, value: unknown): void {
     validateHeaderName(name);
     validateHeaderValue(name, value);
-    const field = this.#fields[name.toLowerCase()];
-    if (field === undefined) return this.set(name, value);
-    const present = Array.isArray(field[1]) ? field[1] : [field[1]];
-    field[1] = present.concat(value);
+    const pair = this.#pairs[this.#find(name.toLowerCase())];
+    if (pair === undefined) return this.set(name, value);
+    const present = Array.isArray(pair[1]) ? pair[1] : [pair[1]];
+    pair[1] = present.concat(value);
   }
 
   /** The value as it was given. */
   get(name: string): unknown {
-    return this.#fields[lower(name)]?.[1];
+    return this.#pairs[this.#find(lower(name))]?.[1];
   }
 
   /** True where it is set. */
   has(name: string): boolean {
-    return this.#fields[lower(name)] !== undefined;
+    return this.#find(lower(name)) !== -1;
   }
 
   /** Takes it away. */
   delete(name: string): void {
-    delete this.#fields[name.toLowerCase()];
+    const place = this.#find(name.toLowerCase());
+    if (place === -1) return;
+    this.#keys.splice(place, 1);
+    this.#pairs.splice(place, 1);
+    this.#places = undefined;
   }
 
   /** Lower-cased, in the order set. */
   names(): string[] {
-    return Object.keys(this.#fields);
+    return this.#keys.slice();
   }
 
   /** As given, in the order set. */
   rawNames(): string[] {
-    return Object.values(this.#fields).map(([name]) => name);
+    return this.#pairs.map(([name]) => name);
   }
 
   /** Lower-cased names with their values: a copy without a prototype. */
   toObject(): Record<string, unknown> {
     const object: Record<string, unknown> = Object.create(null);
-    for (const [name, field] of Object.entries(this.#fields)) object[name] = field[1];
+    this.#keys.forEach((key, place) => object[key] = this.#pairs[place]![1]);
     return object;
   }
 
-  /** Names and values as given, in the order set. */
-  entries(): [string, unknown][] {
-    return Object.values(this.#fields);
+  /** Names and values as given, in the order set: names have been checked, and so have values that are strings. */
+  entries(): readonly (readonly [string, unknown])[] {
+    return this.#pairs;
   }
 }
 

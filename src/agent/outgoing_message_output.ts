@@ -264,9 +264,15 @@ export class OutgoingOutput {
     ) {
       return;
     }
-    const pieces = this.#takePieces();
-    pieces.forEach((piece, index) => sink.write(piece, index + 1 < pieces.length || !this.#message.finished));
-    if (this.#message.finished) {
+    const { finished } = this.#message;
+    const head = this.#takeHead();
+    // Nothing but a head: most requests.
+    if (this.#message.outputData.length === 0 && !(finished && this.#message.chunkedEncoding)) {
+      if (head !== "") sink.write(encodeLatin1(head), !finished);
+    } else {this.#takePieces(head).forEach((piece, index, { length }) =>
+        sink.write(piece, index + 1 < length || !finished)
+      );}
+    if (finished) {
       this.#isEndSent = true;
       sink.end();
       this.#prefinish();
@@ -274,13 +280,15 @@ export class OutgoingOutput {
     this.#settleIfIdle();
   }
 
+  #takeHead(): string {
+    const { _headerSent, _header } = this.#message;
+    if (_headerSent || _header === null) return "";
+    this.#message._headerSent = true;
+    return _header;
+  }
+
   // What waits, framed and as few pieces as pays.
-  #takePieces(): Uint8Array[] {
-    let head = "";
-    if (!this.#message._headerSent && this.#message._header !== null) {
-      head = this.#message._header;
-      this.#message._headerSent = true;
-    }
+  #takePieces(head: string): Uint8Array[] {
     const body = this.#takeBody();
     if (body.length === 0) return head === "" ? [] : [encodeLatin1(head)];
     if (head === "") return body;

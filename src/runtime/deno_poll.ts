@@ -51,10 +51,8 @@ const LOOPBACK = "127.0.0.1";
 /** For how long the pair is kept without use, ms, and for twice that at most: it is made in 1 ms. */
 const KEEP_MS = 100;
 
-interface Pair {
-  readonly near: PollConn;
-  readonly far: PollConn;
-}
+/** The two ends, the one that reads next first. */
+type Pair = readonly [reader: PollConn, writer: PollConn];
 
 /** Makes an {@linkcode AfterPoll} for Deno. */
 export function createDenoPoll(Deno: PollingDeno, clock: Clock): AfterPoll {
@@ -64,21 +62,43 @@ export function createDenoPoll(Deno: PollingDeno, clock: Clock): AfterPoll {
   let keepTimer: Timer | undefined;
   let isUsed = false;
 
-  async function poll(): Promise<void> {
+  function poll(): void {
     isUsed = true;
-    while (waiting.length > 0) {
-      pair ??= await openPair(Deno);
-      const due = waiting;
-      waiting = [];
-      if (pair === undefined || !await ping(pair)) {
-        close();
-        await new Promise<void>((resolve) => clock.after(0, resolve, { ref: true }));
-      }
-      // What one of them throws is the process's affair, and must not end the polling.
-      queueMicrotask(() => runAll(due));
-      // They may ask for a poll at once, and who asked meanwhile waits already.
-      await undefined;
-    }
+    if (pair !== undefined) return ping();
+    openPair(Deno).then((opened) => {
+      pair = opened;
+      ping();
+    });
+  }
+
+  function ping(): void {
+    const due = waiting;
+    waiting = [];
+    if (pair === undefined) return standIn(due);
+    const [reader, writer] = pair;
+    // They take turns: so a byte carries the acknowledgement of the one before, which else is a segment of its own.
+    pair = [writer, reader];
+    // The read first: what is there already would be read without a poll.
+    reader.read(into).then((count) => count === 1 ? tell(due) : standIn(due), () => standIn(due));
+    // Not waited for: the byte is. Where it cannot be written, the read would last for ever.
+    writer.write(one).catch(() => closeQuietly(reader));
+  }
+
+  // There is no pair, or somebody has closed it: a timer has to do, and the next poll opens another.
+  function standIn(due: readonly (() => void)[]): void {
+    close();
+    clock.after(0, () => tell(due), { ref: true });
+  }
+
+  function tell(due: readonly (() => void)[]): void {
+    // What one of them throws is the process's affair, and must not end the polling.
+    queueMicrotask(() => runAll(due));
+    // They may ask for a poll at once, and who asked meanwhile waits already.
+    queueMicrotask(goOn);
+  }
+
+  function goOn(): void {
+    if (waiting.length > 0) return poll();
     isPolling = false;
     if (pair !== undefined) keepTimer ??= clock.after(KEEP_MS, closeUnused);
   }
@@ -93,9 +113,7 @@ export function createDenoPoll(Deno: PollingDeno, clock: Clock): AfterPoll {
   }
 
   function close(): void {
-    if (pair === undefined) return;
-    closeQuietly(pair.near);
-    closeQuietly(pair.far);
+    pair?.forEach(closeQuietly);
     pair = undefined;
   }
 
@@ -109,21 +127,8 @@ export function createDenoPoll(Deno: PollingDeno, clock: Clock): AfterPoll {
 }
 
 const one = new Uint8Array(1);
-const into = new Uint8Array(1);
-
-/** False: the pair is broken. */
-async function ping({ near, far }: Pair): Promise<boolean> {
-  // The read first: what is there already would be read without a poll.
-  const read = near.read(into);
-  // Not waited for: the byte is. Where it cannot be written, the read would last for ever.
-  far.write(one).catch(() => closeQuietly(near));
-  try {
-    return await read === 1;
-  } catch {
-    // Somebody closed it; the timer stands in, and the next one opens another.
-    return false;
-  }
-}
+// Room for more than comes: Deno asks the system again, and in vain, after a read that has filled its buffer.
+const into = new Uint8Array(2);
 
 /** Undefined: the program may not have one. */
 async function openPair(Deno: PollingDeno): Promise<Pair | undefined> {
@@ -133,18 +138,18 @@ async function openPair(Deno: PollingDeno): Promise<Pair | undefined> {
   try {
     listener = Deno.listen({ hostname: LOOPBACK, port: 0 });
     const { port } = listener.addr as { port: number };
-    const [far, near] = await Promise.all([
+    const ends = await Promise.all([
       listener.accept(),
       Deno.connect({ hostname: LOOPBACK, port }),
     ]);
+    const [far, near] = ends;
     // Anybody on this machine may have been faster: then the byte would never come.
     if ((far.remoteAddr as { port: number }).port !== (near.localAddr as { port: number }).port) {
-      far.close();
-      near.close();
+      ends.forEach(closeQuietly);
       return undefined;
     }
-    far.setNoDelay(true);
-    return { near, far };
+    for (const end of ends) end.setNoDelay(true);
+    return ends;
   } catch {
     // No loopback, or no descriptor left: the timer stands in.
     return undefined;

@@ -9,6 +9,7 @@ function factsOf(...fields: [unknown, unknown][]): HeadFacts {
   return {
     startLine: "POST / HTTP/1.1",
     fields,
+    areChecked: false,
     uniqueHeaders: undefined,
     isKeepAlive: true,
     bodyLength: undefined,

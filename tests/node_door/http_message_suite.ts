@@ -218,6 +218,29 @@ test("the header methods find names in any case and keep the caller's", () => {
   is(codeOf(() => req.setHeaders([] as never)), "ERR_INVALID_ARG_TYPE");
 });
 
+test("many headers are found, replaced in their place and taken away", () => {
+  const req = idle({ setHost: false });
+  const names = Array.from({ length: 40 }, (_, i) => `X-${i}`);
+  for (const name of names) req.setHeader(name, `${name} first`);
+  for (const name of names) req.setHeader(name.toLowerCase(), name);
+  for (const name of names.slice(0, 30)) {
+    is(req.getHeader(name), name);
+    req.removeHeader(name);
+    is(req.getHeader(name), undefined);
+  }
+  req.setHeader("X-0", "again");
+  equal(req.getRawHeaderNames(), [...names.slice(30).map((name) => name.toLowerCase()), "X-0"]);
+  is(req.getHeader("x-39"), "X-39");
+});
+
+test("a value that is an object is checked as what it becomes when it is sent", () => {
+  let text = "harmless";
+  const req = idle();
+  req.setHeader("X-A", { toString: () => text } as never);
+  text = "a\r\nX-B: b";
+  is(codeOf(() => req.flushHeaders()), "ERR_INVALID_CHAR");
+});
+
 test("headers of a response are shown by Node's rules", async () => {
   const fields = [
     "X-A: 1",

@@ -61,6 +61,37 @@ test("own and foreign requests take turns on one socket of the runtime's Agent",
   });
 });
 
+test("a createConnection of our own agent's is given its request's options under the agent's of then", async () => {
+  await withOrigin((socket) => socket.end(ok()), async (origin) => {
+    const agent = new http.Agent({ maxSockets: 1 });
+    const place = { host: "127.0.0.1", port: origin.port, agent };
+    await textOf(await responseTo(http.get({ ...place, path: "/before" })));
+    const seen: unknown[][] = [];
+    const { createConnection } = agent;
+    agent.createConnection = (options, callback) => {
+      const { host, path, own, added, servername } = options as Record<string, unknown>;
+      seen.push([host, path, own, added, servername]);
+      return createConnection.call(agent, { ...options, host: "127.0.0.1" }, callback);
+    };
+    const headers = { host: "name.test:80" };
+    const get = (options: object): ClientRequest => http.get({ ...place, ...options } as never);
+    const requests = [get({ own: 1 }), get({ own: 2, headers })];
+    (agent.options as Record<string, unknown>)["added"] = true;
+    requests.push(get({ own: 3 }));
+    await Promise.all(requests.map(async (request) => textOf(await responseTo(request))));
+    equal(seen, [
+      ["127.0.0.1", null, 1, true, ""],
+      ["127.0.0.1", null, 2, true, "name.test"],
+      ["127.0.0.1", null, 3, true, ""],
+    ]);
+    // The agent's options win over a request's, and may say where it goes.
+    (agent.options as Record<string, unknown>)["host"] = "127.0.0.2";
+    await textOf(await responseTo(get({})));
+    is(seen.at(-1)![0], "127.0.0.2");
+    agent.destroy();
+  });
+});
+
 test("a socket given back has no listener of ours", async () => {
   await withOrigin((socket) => socket.write(ok()), async (origin) => {
     const agent = new builtin.Agent({ keepAlive: true });

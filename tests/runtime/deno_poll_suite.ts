@@ -12,6 +12,7 @@ class Conn implements PollConn {
   readonly localAddr: unknown;
   readonly remoteAddr: unknown;
   isClosed = false;
+  reads = 0;
   peer: Conn | undefined;
   #arrive: ((count: number) => void) | undefined;
   #fail: ((error: Error) => void) | undefined;
@@ -22,13 +23,16 @@ class Conn implements PollConn {
     this.remoteAddr = { port: remotePort };
   }
 
-  read(): Promise<number | null> {
+  read(into: Uint8Array): Promise<number | null> {
+    this.reads++;
+    assert.ok(into.length > 1, "a read that fills its buffer");
     if (this.isClosed) return Promise.reject(new Error("BadResource"));
     assert.is(this.#unread, 0, "read without a poll");
     return new Promise((resolve, reject) => [this.#arrive, this.#fail] = [resolve, reject]);
   }
 
   write(bytes: Uint8Array): Promise<number> {
+    assert.is(bytes.length, 1);
     if (this.isClosed) return Promise.reject(new Error("BadResource"));
     this.peer!.#unread += bytes.length;
     return Promise.resolve(bytes.length);
@@ -79,6 +83,12 @@ function world({ state = "granted", stranger = false } = {}): World {
   };
 }
 
+/** The loop polls both ends of the last pair. */
+function poll({ near, far }: World): void {
+  near.at(-1)!.poll();
+  far.at(-1)!.poll();
+}
+
 /** Everything that needs no poll. */
 async function settle(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await undefined;
@@ -90,7 +100,7 @@ test("calls nobody before the loop polls", async () => {
   createDenoPoll(deno, new ManualClock())(() => calls.push("a"));
   await settle();
   assert.equal(calls, []);
-  deno.near[0]!.poll();
+  poll(deno);
   await settle();
   assert.equal(calls, ["a"]);
 });
@@ -104,13 +114,25 @@ test("all who ask in one turn share a poll; who asks later gets the next", async
   afterPoll(() => calls.push("b"));
   await settle();
   afterPoll(() => calls.push("c"));
-  deno.near[0]!.poll();
+  poll(deno);
   await settle();
   assert.equal(calls, ["a", "b"]);
-  deno.near[0]!.poll();
+  poll(deno);
   await settle();
   assert.equal(calls, ["a", "b", "c"]);
   assert.is(deno.near.length, 1);
+});
+
+test("the two ends take turns, so that each byte acknowledges the one before", async () => {
+  const deno = world();
+  const afterPoll = createDenoPoll(deno, new ManualClock());
+  for (let round = 0; round < 4; round++) {
+    afterPoll(() => {});
+    await settle();
+    poll(deno);
+    await settle();
+  }
+  assert.equal([deno.near[0]!.reads, deno.far[0]!.reads], [2, 2]);
 });
 
 test("closes the pair that nobody has used for a moment", async () => {
@@ -120,7 +142,7 @@ test("closes the pair that nobody has used for a moment", async () => {
   for (let round = 0; round < 3; round++) {
     afterPoll(() => {});
     await settle();
-    deno.near[0]!.poll();
+    poll(deno);
     await settle();
     await clock.advance(75);
   }
@@ -137,7 +159,7 @@ test("a broken pair is closed, a timer stands in, and the next poll has a new pa
   const afterPoll = createDenoPoll(deno, clock);
   afterPoll(() => {});
   await settle();
-  deno.near[0]!.poll();
+  poll(deno);
   await settle();
   for (const broken of ["far", "near"] as const) {
     deno[broken].at(-1)!.close();
@@ -147,7 +169,7 @@ test("a broken pair is closed, a timer stands in, and the next poll has a new pa
     const next = new Promise<void>((resolve) => afterPoll(resolve));
     await settle();
     assert.is(deno.near.length, before + 1);
-    deno.near.at(-1)!.poll();
+    poll(deno);
     await next;
   }
 });
@@ -178,7 +200,7 @@ test("one call that throws keeps neither the others nor the next poll", async ()
   const stop = takeUncaught((error) => thrown.push(error));
   try {
     await settle();
-    deno.near[0]!.poll();
+    poll(deno);
     while (thrown.length === 0) await new Promise((resolve) => setTimeout(resolve, 0));
   } finally {
     stop();
@@ -186,7 +208,7 @@ test("one call that throws keeps neither the others nor the next poll", async ()
   assert.equal(calls, ["a", "b", "c"]);
   afterPoll(() => calls.push("d"));
   await settle();
-  deno.near[0]!.poll();
+  poll(deno);
   await settle();
   assert.is(calls.at(-1), "d");
 });
