@@ -61,7 +61,7 @@ export class SocketStream extends Duplex {
   #isClosed = false;
   #writeDone: ((error?: Error | null) => void) | undefined;
   #destroyDone: (() => void) | undefined;
-  #timeoutMs = 0;
+  #timeoutMs: number | undefined;
   #timer: Timer | undefined;
   #lastActivity = 0;
   #lastPending = 0;
@@ -191,7 +191,7 @@ export class SocketStream extends Duplex {
     return super.emit(event, ...args);
   }
 
-  /** Emits 'timeout' after `ms` milliseconds without a byte in either direction; 0: never. It only emits. */
+  /** Emits 'timeout' once `ms` milliseconds have passed without a byte in either direction; 0: never. It only emits. */
   setTimeout(ms: number, listener?: () => void): this {
     this.#timeoutMs = ms;
     this.#timer?.cancel();
@@ -200,16 +200,13 @@ export class SocketStream extends Duplex {
       if (ms === 0) this.off("timeout", listener);
       else this.once("timeout", listener);
     }
-    if (ms > 0 && !this.#isClosed) {
-      this.#touch();
-      this.#arm(ms);
-    }
+    this.#touch();
     return this;
   }
 
-  /** What `setTimeout` was given; undefined where there is none. */
+  /** What `setTimeout` was given. */
   get timeout(): number | undefined {
-    return this.#timeoutMs > 0 ? this.#timeoutMs : undefined;
+    return this.#timeoutMs;
   }
 
   /** There was a byte in one direction: the time of inactivity begins anew. */
@@ -218,7 +215,10 @@ export class SocketStream extends Duplex {
   }
 
   #touch(): void {
-    if (this.#timeoutMs > 0) this.#lastActivity = this.#clock.now();
+    if (!this.#timeoutMs || this.#isClosed) return;
+    this.#lastActivity = this.#clock.now();
+    // As net.Socket: told once, and again only when there has been a byte.
+    if (this.#timer === undefined) this.#arm(this.#timeoutMs);
   }
 
   #arm(ms: number): void {
@@ -229,10 +229,9 @@ export class SocketStream extends Duplex {
   #onTimer(): void {
     // Bytes that the system took are activity too, and are told only when all are taken.
     if (this.#socket.pendingBytes !== this.#lastPending) this.#touch();
-    const restMs = this.#lastActivity + this.#timeoutMs - this.#clock.now();
-    this.#arm(restMs > 0 ? restMs : this.#timeoutMs);
-    if (restMs > 0) return;
-    this.#touch();
+    const restMs = this.#lastActivity + this.#timeoutMs! - this.#clock.now();
+    if (restMs > 0) return this.#arm(restMs);
+    this.#timer = undefined;
     this.emit("timeout");
   }
 
