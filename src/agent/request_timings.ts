@@ -15,7 +15,7 @@ export interface RequestTimings {
   readonly queued: number | undefined;
   /**
    * The name was looked up; undefined for an address, a unix socket and a reused connection, and where the adapter cannot
-   * tell (capability `tellsLookup`: the runtimes' own sockets of Deno and Bun; the look-up is then a part of `connect`).
+   * tell (capability `tellsLookup`: Deno's own sockets; the look-up is then a part of `connect`).
    */
   readonly dns: number | undefined;
   /**

@@ -65,7 +65,7 @@ export const bunCapabilities: Capabilities = {
   choosesTls13Ciphers: false,
   acceptsCommonName: true,
   tellsOpening: true,
-  // Bun.connect() looks names up inside, without an event of it.
+  // Bun.connect() looks names up inside, without an event of it; mod.ts has them looked up before.
   tellsLookup: false,
 };
 

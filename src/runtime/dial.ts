@@ -268,10 +268,12 @@ class DialSocket implements Socket, RaceOwner {
   /** {@linkcode RaceOwner}: the socket is the winner's from here on. */
   onWin(socket: Socket, isOpen: boolean): void {
     if (this.#held !== undefined) return this.#give(socket, this.#held);
+    // Where TLS is a part of each attempt, it is over.
+    this.#connectMs = this.#endStage() - (socket.info?.opening?.tlsMs ?? 0);
     const { host = "localhost", port, tls } = this.#options;
     if (isOpen && tls !== undefined && this.#upgrades()) {
       try {
-        this.#adopt(socket.startTls!({ ...tls, host: tls.host || host, port }, this.#handler));
+        this.#handOver(socket.startTls!({ ...tls, host: tls.host || host, port }, this.#handler));
       } catch (error) {
         socket.destroy();
         this.#close(fromNodeError(error, { phase: "tls", address: host, port }));
@@ -280,7 +282,7 @@ class DialSocket implements Socket, RaceOwner {
     }
     socket.handler = this.#handler;
     const hadEarly = this.#earlyBytes > 0;
-    this.#adopt(socket);
+    this.#handOver(socket);
     // What becomes of TLS is the winner's to tell.
     if (!isOpen) return;
     try {
@@ -335,12 +337,6 @@ class DialSocket implements Socket, RaceOwner {
     if (info === undefined || this.#connectMs === undefined) return info;
     const { tlsMs } = info.opening ?? {};
     return { ...info, opening: { lookupMs: this.#lookupMs, connectMs: this.#connectMs, tlsMs } };
-  }
-
-  #adopt(socket: Socket): void {
-    // Where TLS is a part of each attempt, it is over.
-    this.#connectMs = this.#endStage() - (socket.info?.opening?.tlsMs ?? 0);
-    this.#handOver(socket);
   }
 
   #handOver(socket: Socket): void {

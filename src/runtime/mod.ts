@@ -181,7 +181,7 @@ function findAdapters(node: NodeConnect): Adapter[] {
   }
   if (Bun !== undefined) {
     result.push({
-      capabilities: bunCapabilities,
+      capabilities: { ...bunCapabilities, tellsLookup: true },
       refuses: bunRefuses,
       connect: dialledBun(createBunConnect(Bun, nextTurn)),
     });
@@ -191,10 +191,8 @@ function findAdapters(node: NodeConnect): Adapter[] {
 }
 
 // Bun connects to all addresses of a name at once and closes all but one again: its server counts two where there is one.
-// Over TLS that is left to it, which verifies the name.
 function dialledBun(connect: Connect): Connect {
-  const dial = createDialer({ connect, capabilities: bunCapabilities, lookup: lookupNode });
-  return (options, handler) => (options.tls === undefined ? dial : connect)(options, handler);
+  return createDialer({ connect, capabilities: bunCapabilities, lookup: lookupNode });
 }
 
 // Deno races the addresses of a name itself, and gives up none before one has won; node:net does not (D16).
