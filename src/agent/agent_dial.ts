@@ -6,7 +6,7 @@
  */
 
 import type { Duplex } from "node:stream";
-import { isAddress, type NodeOptions } from "./endpoint_table.ts";
+import { BareOptions, isAddress, type NodeOptions } from "./endpoint_table.ts";
 
 /** The part of an agent that decides how a stream is asked for. */
 export interface DialingAgent {
@@ -65,13 +65,6 @@ export class WatchedOptions {
     return this.#copy;
   }
 }
-
-/**
- * Options without any that they inherit. `{ __proto__: null }` would do, but engines keep it as a dictionary, which takes five
- * times as long to fill and to copy.
- */
-const BareOptions = function (): void {} as unknown as new () => NodeOptions;
-BareOptions.prototype = Object.freeze(Object.create(null));
 
 /** A request's options under its agent's, as Node's `addRequest` makes them. */
 export function mergedOptions(agent: DialingAgent, options: object, request: object): NodeOptions {

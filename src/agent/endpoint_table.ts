@@ -19,6 +19,13 @@ import type { ConnectOptions, TlsOption, TlsOptions } from "../runtime/socket.ts
 /** A request's options under its agent's, as Node's `addRequest` and `createConnection` have them. */
 export type NodeOptions = Record<string, unknown>;
 
+/**
+ * Options without any that they inherit. `{ __proto__: null }` would do, but engines keep it as a dictionary, which takes five
+ * times as long to fill and to copy, and as much memory.
+ */
+export const BareOptions: new () => NodeOptions = function (): void {} as unknown as new () => NodeOptions;
+BareOptions.prototype = Object.freeze(Object.create(null));
+
 /** An endpoint and the options it was made from. */
 export interface KnownEndpoint extends Endpoint {
   /** What of a request's options makes the endpoint; `createConnection` is given these. Not to be written into. */
@@ -150,11 +157,13 @@ export function tlsOptionsOf(options: NodeOptions): TlsOptions {
 export function connectOptionsOf(options: NodeOptions, isSecure: boolean): ConnectOptions {
   const { socketPath } = options;
   const family = familyOf(options["family"]);
-  const place = typeof socketPath === "string" && socketPath !== ""
-    ? { path: socketPath, host: options["host"] }
-    : { host: options["host"], port: Number(options["port"]), family };
+  const path = typeof socketPath === "string" && socketPath !== "" ? socketPath : undefined;
+  // No spread: V8 gives what one makes a hidden class of its own, 700 bytes for each endpoint.
   return {
-    ...place,
+    path,
+    host: options["host"],
+    port: path === undefined ? Number(options["port"]) : undefined,
+    family: path === undefined ? family : undefined,
     lookup: options["lookup"],
     hints: options["hints"],
     localAddress: options["localAddress"],
@@ -216,7 +225,7 @@ export class EndpointTable {
       if (NAMED.has(option) || value === undefined || value === null) continue;
       parts.push(`${option}=${this.#ids.of(value)}`);
     }
-    const kept: NodeOptions = { __proto__: null };
+    const kept = new BareOptions();
     for (const option of [...names, ...CONNECT_NAMES]) {
       if (options[option] !== undefined) kept[option] = options[option];
     }

@@ -27,7 +27,6 @@ export class HeadScanner {
   readonly #maxBytes: number;
   readonly #maxLines: number;
   readonly #leniency: Leniency;
-  readonly #template: HeadTemplate;
   // Made when first needed: most connections never do.
   #machine: HeadMachine | undefined;
   // The short cuts are for heads, not for trailers.
@@ -37,6 +36,8 @@ export class HeadScanner {
   #gatheredBytes = 0;
   #reasonStart = 0;
 
+  /** What the next head will probably look like; replaced between two heads. */
+  template: HeadTemplate;
   /** True when the section is complete; what follows is set then. */
   isDone = false;
   /** Offset of its first byte in what `scan` was given last; below 0: it began in an earlier chunk. */
@@ -69,7 +70,7 @@ export class HeadScanner {
     this.#maxBytes = maxBytes;
     this.#maxLines = maxLines;
     this.#leniency = leniency;
-    this.#template = template;
+    this.template = template;
   }
 
   /** Ready for a response head. */
@@ -145,7 +146,7 @@ export class HeadScanner {
 
   // The short cuts; -1: neither took it.
   #scanPlain(bytes: Uint8Array, from: number, limit: number): number {
-    const template = this.#template;
+    const { template } = this;
     const matched = template.match(bytes, from, limit);
     if (matched >= 0) {
       const guess = template.matched!;

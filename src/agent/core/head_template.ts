@@ -23,7 +23,7 @@ const MAX_CREDIT = 8;
 /** The shapes of the heads of one origin. */
 export class HeadTemplate {
   // The one that was right last comes first.
-  readonly #guesses: HeadGuess[] = [];
+  #guesses: HeadGuess[] = [];
   #credit = MAX_CREDIT;
 
   /** True while guessing pays. */
@@ -60,7 +60,8 @@ export class HeadTemplate {
       guesses.pop();
       if (this.#spend()) return;
     }
-    guesses.unshift(new HeadGuess(bytes, from, head, []));
+    // As long as it has to be: an array that grows has room for 16 more, in each of ten thousand origins.
+    this.#guesses = [new HeadGuess(bytes, from, head, []), ...guesses];
   }
 
   // True: that was the last of the credit.

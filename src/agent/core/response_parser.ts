@@ -143,6 +143,11 @@ export class ResponseParser {
     return this.#state === "chunk-line" ? this.#chunkLine.state : this.#state;
   }
 
+  /** Reads heads that are like these faster from now on, and adds to them; at rest alone. */
+  expect(template: HeadTemplate): void {
+    this.#scanner.template = template;
+  }
+
   /** Arms the parser for the response to one request of `method`. Throws where the last one is not complete. */
   start(method: string, options?: StartOptions): void {
     if (this.#state !== "idle") throw new Error(`Parser is in use: state is "${this.#state}"`);

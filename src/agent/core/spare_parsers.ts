@@ -2,8 +2,8 @@
  * Parsers that no connection uses right now. A parser with what it remembers of the last head is half of what an idle
  * connection would hold; so a connection has one only from the first byte of a response to its last.
  *
- * One shelf for each origin, because a parser reads a head that resembles earlier ones faster; what those looked like is remembered once
- * for all its parsers. It is empty where the origin has no connection.
+ * Strategy: one shelf for all. What an origin's heads look like, by which they are read faster, is the origin's and goes with its
+ * last connection: ten thousand origins keep no parser each, and whoever is next finds one that is still in the processor's cache.
  *
  * @module
  */
@@ -11,12 +11,13 @@
 import { HeadTemplate } from "./head_template.ts";
 import { ResponseParser } from "./response_parser.ts";
 
-/** Parsers on one shelf: more are only of use to a burst, and made again in a microsecond. */
-const MAX_SPARE = 16;
+/** Parsers on the shelf: more are only of use to a burst, and made again in a microsecond. */
+const MAX_SPARE = 64;
 
-/** See the file's comment. */
+const spare: ResponseParser[] = [];
+
+/** The parsers of one origin. */
 export class SpareParsers {
-  #spare: ResponseParser[] = [];
   #connections = 0;
   #heads = new HeadTemplate();
 
@@ -30,21 +31,21 @@ export class SpareParsers {
     this.#connections++;
   }
 
-  /** One less: with the last one all parsers go. */
+  /** One less: with the last one it is forgotten what the heads look like. */
   leave(): void {
-    if (--this.#connections > 0) return;
-    this.#spare = [];
-    this.#heads = new HeadTemplate();
+    if (--this.#connections === 0) this.#heads = new HeadTemplate();
   }
 
   /** A parser with the limits that parsers have by default, at rest. */
   take(): ResponseParser {
-    return this.#spare.pop() ?? new ResponseParser(undefined, this.#heads);
+    const parser = spare.pop();
+    if (parser === undefined) return new ResponseParser(undefined, this.#heads);
+    parser.expect(this.#heads);
+    return parser;
   }
 
   /** Takes one back, from whoever took it and will not use it again: never inside its `parse`. */
   giveBack(parser: ResponseParser): void {
-    if (this.#connections === 0 || this.#spare.length === MAX_SPARE) return;
-    if (parser.state === "idle") this.#spare.push(parser);
+    if (parser.state === "idle" && spare.length < MAX_SPARE) spare.push(parser);
   }
 }
