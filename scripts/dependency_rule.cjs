@@ -52,6 +52,7 @@ const AGENT_ORDER = [
   "agent_hooks",
   "live_settings",
   "agent_endpoints",
+  "callable",
   "agent",
   "global_agent",
   "incoming_message",

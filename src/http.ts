@@ -18,6 +18,7 @@
 
 import * as builtin from "node:http";
 import { Agent } from "./agent/agent.ts";
+import { callable } from "./agent/callable.ts";
 import { ClientRequest as OwnClientRequest } from "./agent/client_request.ts";
 import { setMaxHeaderSize } from "./agent/client_request_options.ts";
 import { ArgumentTypeError } from "./agent/core/errors.ts";
@@ -81,7 +82,7 @@ export interface IncomingMessageConstructor {
 }
 
 /** See the interface of this name. */
-export const IncomingMessage: IncomingMessageConstructor = OwnIncomingMessage as never;
+export const IncomingMessage: IncomingMessageConstructor = callable(OwnIncomingMessage);
 
 /** A request: Node's `http.ClientRequest`. */
 export interface ClientRequest extends builtin.ClientRequest {
@@ -115,7 +116,12 @@ export interface ClientRequestConstructor {
 }
 
 /** See the interface of this name. */
-export const ClientRequest: ClientRequestConstructor = OwnClientRequest as never;
+export const ClientRequest: ClientRequestConstructor = callable(OwnClientRequest, {
+  root: OwnOutgoingMessage,
+});
+
+/** The class itself: what makes it callable costs a request some time. */
+const Request = OwnClientRequest as unknown as ClientRequestConstructor;
 
 /** `http.OutgoingMessage`. */
 export interface OutgoingMessageConstructor {
@@ -128,24 +134,7 @@ export interface OutgoingMessageConstructor {
 /** What a request shares with any other message that is written: Node's `http.OutgoingMessage`. */
 export type OutgoingMessage = builtin.OutgoingMessage;
 /** See the interface of this name. */
-export const OutgoingMessage: OutgoingMessageConstructor = OwnOutgoingMessage as never;
-
-// A server's messages are the runtime's own: for a program that swaps its import they stay what they were.
-alsoBuiltin(OwnIncomingMessage, builtin.IncomingMessage);
-alsoBuiltin(OwnOutgoingMessage, builtin.OutgoingMessage);
-
-/** Has `instanceof Own` say true of the runtime's messages too; subclasses keep to themselves. */
-function alsoBuiltin(
-  Own: abstract new () => object,
-  Builtin: abstract new (...args: never[]) => object,
-): void {
-  const isInstance = Function.prototype[Symbol.hasInstance];
-  Object.defineProperty(Own, Symbol.hasInstance, {
-    value(this: unknown, value: unknown): boolean {
-      return isInstance.call(this as typeof Own, value) || (this === Own && value instanceof Builtin);
-    },
-  });
-}
+export const OutgoingMessage: OutgoingMessageConstructor = callable(OwnOutgoingMessage);
 
 /** Methods that the runtime's own parser knows. */
 export const METHODS: string[] = builtin.METHODS;
@@ -224,7 +213,7 @@ export function request(
   options?: RequestOptions | ResponseListener,
   callback?: ResponseListener,
 ): ClientRequest {
-  return new ClientRequest(url, options, callback);
+  return new Request(url, options, callback);
 }
 
 /** {@linkcode request} and its end(). */
@@ -243,7 +232,7 @@ export function get(
   options?: RequestOptions | ResponseListener,
   callback?: ResponseListener,
 ): ClientRequest {
-  return new ClientRequest(url, options, callback).end();
+  return new Request(url, options, callback).end();
 }
 
 /** What differs from the runtime's own module. */
@@ -309,8 +298,8 @@ declare namespace http {
 }
 
 // What the runtime's own server gives to its handlers.
-countAs(IncomingMessage, builtin.IncomingMessage);
-countAs(OutgoingMessage, builtin.OutgoingMessage);
+for (const each of [IncomingMessage, OwnIncomingMessage]) countAs(each, builtin.IncomingMessage);
+for (const each of [OutgoingMessage, OwnOutgoingMessage]) countAs(each, builtin.OutgoingMessage);
 setMaxHeaderSize(maxHeaderSize);
 
 const passed = Object.fromEntries(Object.entries(builtin).filter(([name]) => name !== "default"));

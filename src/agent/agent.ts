@@ -18,6 +18,7 @@ import { AgentHooks, isReplaced, noteDefaults } from "./agent_hooks.ts";
 import { type AgentStats, snapshotOf, statsOf } from "./agent_report.ts";
 import type { AgentRequest, AgentSocket, RequestsView, SocketsView } from "./agent_types.ts";
 import { makeView } from "./agent_views.ts";
+import { callable } from "./callable.ts";
 import { atOnce, ConnectionPool } from "./connection_pool.ts";
 import { type NodeOptions, plainName, secureName } from "./endpoint_table.ts";
 import type { DispatchableRequest } from "./exchange.ts";
@@ -415,22 +416,6 @@ export interface AgentConstructor<Instance> {
   defaultMaxSockets: number;
 }
 
-function callable<Instance extends object>(
-  Class: new (options?: AgentOptions) => Instance,
-  name: string,
-): AgentConstructor<Instance> {
-  Object.defineProperty(Class, "name", { value: name });
-  const result = new Proxy(Class, {
-    apply: (_target, _self, [options]) => new Class(options as AgentOptions),
-  }) as unknown as AgentConstructor<Instance>;
-  Object.defineProperty(Class.prototype, "constructor", {
-    value: result,
-    writable: true,
-    configurable: true,
-  });
-  return result;
-}
-
 /**
  * A pool of persistent HTTP connections: Node's `http.Agent`, for its own {@linkcode AgentBase.request} and as the `agent`
  * of node:http's requests.
@@ -447,7 +432,7 @@ function callable<Instance extends object>(
  * agent.destroy();
  * ```
  */
-export const Agent: AgentConstructor<AgentBase> = callable(AgentBase, "Agent");
+export const Agent: AgentConstructor<AgentBase> = callable(AgentBase, { name: "Agent" });
 /** An agent as an instance. */
 export type Agent = AgentBase;
 
@@ -463,6 +448,9 @@ export type Agent = AgentBase;
  * https.get("https://localhost:8443/", { agent }, (response) => response.resume());
  * ```
  */
-export const HttpsAgent: AgentConstructor<HttpsAgentBase> = callable(HttpsAgentBase, "Agent");
+export const HttpsAgent: AgentConstructor<HttpsAgentBase> = callable(HttpsAgentBase, {
+  name: "Agent",
+  root: AgentBase,
+});
 /** An https agent as an instance. */
 export type HttpsAgent = HttpsAgentBase;
