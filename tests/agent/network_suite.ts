@@ -3,7 +3,16 @@ import * as assert from "uvu/assert";
 import { createServer, type RequestListener } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import { connect, createServer as createNetServer, type Server } from "node:net";
-import { Agent, type AgentOptions, type LookupFunction, type ResponseBody } from "@holdfast/agent";
+import http, { type ClientRequest } from "@holdfast/agent/http";
+import https from "@holdfast/agent/https";
+import { once } from "node:events";
+import {
+  Agent,
+  type AgentOptions,
+  HttpsAgent,
+  type LookupFunction,
+  type ResponseBody,
+} from "@holdfast/agent";
 import { adapterFor } from "../../src/runtime/mod.ts";
 import { ca, expired, good, selfSigned, unknownCa, wrongHost } from "../certs/certs.ts";
 import { type Listening, listening } from "../harness/listening.ts";
@@ -199,6 +208,41 @@ test("rejectUnauthorized: false accepts what the user wants accepted", async () 
     });
   });
 });
+
+for (const scheme of ["http", "https"] as const) {
+  test(`an IPv6 address in brackets, ${scheme}: dialled, verified and named in Host, on every face`, async () => {
+    const said: RequestListener = ({ headers, socket }, response) =>
+      void response.end(`${headers.host} ${socket.remoteAddress}`);
+    const server = await listening(
+      scheme === "http" ? createServer(said) : createSecureServer(good, said),
+      "::1",
+    );
+    const agent = scheme === "http"
+      ? new Agent({ keepAlive: true })
+      : new HttpsAgent({ keepAlive: true, ca });
+    const url = `${scheme}://[::1]:${server.port}/`;
+    const { request } = scheme === "http" ? http : https;
+    const texts = [
+      await (await agent.request(url)).body.text(),
+      await (await agent.fetch(url)).text(),
+      await answerTo(request(url, { agent: agent as never })),
+      await answerTo(request({ host: "::1", port: server.port, agent: agent as never })),
+    ];
+    assert.equal(texts, Array(4).fill(`[::1]:${server.port} ::1`));
+    agent.destroy();
+    assert.is(server.accepted, 1);
+    await server.close();
+  });
+}
+
+async function answerTo(request: ClientRequest): Promise<string> {
+  const answer = once(request, "response");
+  request.end();
+  const [response] = await answer;
+  let text = "";
+  for await (const chunk of response) text += chunk;
+  return text;
+}
 
 test("timings: each stage in its order, the look-up where the adapter tells it", async () => {
   await withOrigin(createSecureServer(good, echo), async (origin) => {

@@ -15,8 +15,8 @@ export interface Listening {
   close(): Promise<void>;
 }
 
-/** Starts it on the loopback. */
-export async function listening(server: Server): Promise<Listening> {
+/** Starts it on an address of the loopback. */
+export async function listening(server: Server, host: string = "127.0.0.1"): Promise<Listening> {
   const sockets = new Set<Socket>();
   let accepted = 0;
   let peak = 0;
@@ -28,7 +28,7 @@ export async function listening(server: Server): Promise<Listening> {
     socket.on("close", () => sockets.delete(socket));
   });
   server.on("tlsClientError", () => {});
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
   return {
     port: (server.address() as AddressInfo).port,
     sockets,
