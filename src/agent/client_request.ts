@@ -18,6 +18,7 @@ import { type ExchangeOwner, RequestExchange } from "./client_request_exchange.t
 import {
   type AgentLike,
   checkHostHeader,
+  checkPlace,
   checkProtocol,
   chooseAgent,
   hostLine,
@@ -146,6 +147,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     const servesBoth = servesBothSchemes(this.agent);
     const defaultPort = given.defaultPort || (servesBoth ? defaultAgent : this.agent)?.defaultPort;
     const port = given.port || defaultPort || 80;
+    checkPlace(given, this.agent, port);
     this.#readHeaders(given, port, defaultPort);
     if (given.signal) this.#listen(given.signal);
     // An object of our own: it may be written to.
@@ -173,7 +175,11 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
       : Boolean(options.setHost);
     const host = this.getHeader("host");
     checkHostHeader(host);
-    if (setsHost && !host) this.setHeader("Host", hostLine(this.host, port, defaultPort));
+    if (setsHost && !host) {
+      // RFC 9110 section 7.2: Host is the target's authority, which of a CONNECT is all of the target (Node 26).
+      const isAuthority = this._isTunnel && Boolean(options.path);
+      this.setHeader("Host", isAuthority ? this.#path : hostLine(this.host, port, defaultPort));
+    }
     if (options.auth && !this.getHeader("Authorization")) {
       this.setHeader("Authorization", `Basic ${Buffer.from(options.auth).toString("base64")}`);
     }

@@ -7,9 +7,11 @@
  * @module
  */
 
+import { isReplaced } from "./agent_hooks.ts";
 import { isToken } from "./core/characters.ts";
 import {
   ArgumentTypeError,
+  badPort,
   invalidArgType,
   invalidToken,
   outOfRange,
@@ -237,6 +239,27 @@ export function readHost(options: RequestOptions): string {
 function hostOption(host: unknown, name: string): string | null | undefined {
   if (host === undefined || host === null || typeof host === "string") return host;
   throw invalidArgType(`options.${name}`, "of type string or one of undefined or null", host);
+}
+
+/**
+ * What an agent of ours cannot dial is said at the call, as in Node, whose agent dials inside it: ERR_SOCKET_BAD_PORT,
+ * ERR_INVALID_ARG_TYPE. A createConnection of the user's may read both as it likes.
+ */
+export function checkPlace(options: RequestOptions, agent: AgentLike | undefined, port: unknown): void {
+  const { socketPath } = options;
+  const isFine = socketPath ? typeof socketPath === "string" : isPort(port);
+  if (isFine || agent === undefined || options.createConnection || !dialsByItself(agent)) return;
+  throw socketPath ? invalidArgType("options.path", "of type string", socketPath) : badPort(port);
+}
+
+function isPort(port: unknown): boolean {
+  if (typeof port === "string" ? port.trim() === "" : typeof port !== "number") return false;
+  return Number(port) === (Number(port) & 0xffff);
+}
+
+function dialsByItself(agent: AgentLike & { createConnection?: unknown; createSocket?: unknown }): boolean {
+  return !isReplaced(agent.addRequest) && !isReplaced(agent.createConnection) &&
+    !isReplaced(agent.createSocket);
 }
 
 /** Undefined or a boolean. ERR_INVALID_ARG_TYPE. */

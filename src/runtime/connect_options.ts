@@ -59,7 +59,10 @@ const connectChecks: Readonly<Record<Exclude<keyof ConnectOptions, "port" | "tls
   hints: isNumber,
   localAddress: (value) => {
     if (typeof value === "string" && isAddress(value)) return;
-    throw argumentError("ERR_INVALID_IP_ADDRESS", `Invalid IP address: ${show(value)}`);
+    throw argumentError(
+      "ERR_INVALID_IP_ADDRESS",
+      `Invalid IP address: ${typeof value === "string" ? value : show(value)}`,
+    );
   },
   localPort: (value, name) => {
     isNumber(value, name);

@@ -192,6 +192,63 @@ test("a Host header that is no string is ERR_INVALID_ARG_TYPE", () => {
   }
 });
 
+test("a port that is none, and a socketPath that is no text, are said at the call, where the agent dials by itself", async () => {
+  const { Agent } = http;
+  const bad: readonly [Record<string, unknown>, string, string][] = [
+    [
+      { port: 70_000 },
+      "ERR_SOCKET_BAD_PORT",
+      "Port should be >= 0 and < 65536. Received type number (70000).",
+    ],
+    [{ port: -1 }, "ERR_SOCKET_BAD_PORT", "Port should be >= 0 and < 65536. Received type number (-1)."],
+    [{ port: "x" }, "ERR_SOCKET_BAD_PORT", "Port should be >= 0 and < 65536. Received type string ('x')."],
+    [{ port: 1.5 }, "ERR_SOCKET_BAD_PORT", "Port should be >= 0 and < 65536. Received type number (1.5)."],
+    [
+      { socketPath: 5 },
+      "ERR_INVALID_ARG_TYPE",
+      'The "options.path" property must be of type string. Received type number (5)',
+    ],
+  ];
+  for (const agent of [undefined, false, new Agent()]) {
+    for (const [options, code, message] of bad) {
+      throws(
+        () => http.request({ host: "127.0.0.1", agent: agent as never, ...options }),
+        (error: Error & { code?: string }) => error.code === code && error.message === message,
+      );
+    }
+  }
+  // A port is whatever its own dialler makes of it.
+  class Dialler extends Agent {}
+  Object.defineProperty(Dialler.prototype, "createConnection", { value: () => new NetSocket() });
+  for (const options of [{ agent: new Dialler() }, { createConnection: () => new NetSocket() }]) {
+    const req = http.request({ ...options as object, port: "named" });
+    req.on("error", () => {});
+    req.destroy();
+    await closed(req);
+  }
+});
+
+test("an address to bind to that is none is ERR_INVALID_IP_ADDRESS, with what it was", async () => {
+  const error = await errorOf(http.get({ host: "127.0.0.1", port: 1, localAddress: "x", agent: false }));
+  equal([error["code"], error.message], ["ERR_INVALID_IP_ADDRESS", "Invalid IP address: x"]);
+});
+
+test("the Host of a CONNECT is its target", async () => {
+  await withAgent(
+    {},
+    (socket) => socket.end("HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n"),
+    async (ask, _agent, origin) => {
+      for (const headers of [undefined, { host: "mine" }]) {
+        const req = ask({ method: "CONNECT", path: "example.com:443", ...headers && { headers } });
+        req.on("connect", (_res, stream) => stream.destroy());
+        req.end();
+        await new Promise((resolve) => req.once("close", resolve));
+      }
+      equal(origin.heads.map((head) => /^host: (.*)$/im.exec(head)![1]), ["example.com:443", "mine"]);
+    },
+  );
+});
+
 test("a symbol is no header's and no trailer's value: a TypeError with a code", () => {
   const message = new http.OutgoingMessage();
   const uses = [

@@ -196,6 +196,14 @@ export function outOfRange(name: string, range: string, value: unknown): Argumen
   );
 }
 
+/** ERR_SOCKET_BAD_PORT, in Node's words. */
+export function badPort(port: unknown): ArgumentRangeError {
+  return new ArgumentRangeError(
+    "ERR_SOCKET_BAD_PORT",
+    `Port should be >= 0 and < 65536. Received ${typeName(port)}.`,
+  );
+}
+
 /** ERR_HTTP_CONTENT_LENGTH_MISMATCH: a body of `actual` bytes (or at least so many) under a Content-Length of `declared`. */
 export function contentLengthMismatch(actual: number, declared: number): ArgumentTypeError {
   return new ArgumentTypeError(
