@@ -437,8 +437,10 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     }
     // Node's 'close' is the socket's.
     const { closing } = this;
-    const close = (): void => this._onClose();
-    closing?.once("close", this.#isDuplex ? close : () => nextTurn(close));
+    const close = this.#isDuplex ? (): void => this._onClose() : (): void => nextTurn(() => this._onClose());
+    // Closed before it was known that the request had gone: Node's TLS says so a turn late.
+    if (closing === null || (closing as Partial<Duplex>).closed === true) nextTick(close);
+    else closing.once("close", close);
     exchange?.release();
   }
 
