@@ -36,6 +36,8 @@ import { assertCanStartTls, readStartTls, type StartTlsRules } from "./start_tls
 
 /** From this many pending bytes on `write()` asks to wait; the node adapter's mark. */
 const HIGH_WATER_BYTES = 65536;
+/** How long unref() waits for a ref(): a few functions with an await each. */
+const REST_MICROTASKS = 8;
 /** A Socket over one of Deno's connections; see the file's comment. Members are documented in socket.ts. */
 export class DenoSocket implements Socket {
   handler: SocketHandler;
@@ -54,6 +56,8 @@ export class DenoSocket implements Socket {
   #connectMs: number | undefined;
   #tlsMs: number | undefined;
   #isReferenced = true;
+  /** The runtime has been told of unref(). */
+  #isAtRest = false;
   #noDelay: boolean;
   #keepAlive: boolean;
   #isShut = false;
@@ -158,7 +162,8 @@ export class DenoSocket implements Socket {
       return false;
     }
     this.#conn = conn;
-    if (!this.#isReferenced) conn.unref();
+    this.#isAtRest = !this.#isReferenced;
+    if (this.#isAtRest) conn.unref();
     return true;
   }
 
@@ -200,10 +205,10 @@ export class DenoSocket implements Socket {
   #read(): void {
     this.#isReading = true;
     this.#buffer = this.#wantsLarge ? takeLarge() : takeSmall();
-    this.#conn!.read(this.#buffer).then((count) => this.#onRead(count), (error) => this.#onReadError(error));
+    this.#conn!.read(this.#buffer).then(this.#onRead, this.#onReadError);
   }
 
-  #onRead(count: number | null): void {
+  readonly #onRead = (count: number | null): void => {
     this.#isReading = false;
     if (this.#isShut) return this.#releaseBuffer();
     if (this.#isPaused) {
@@ -211,7 +216,7 @@ export class DenoSocket implements Socket {
       return this.#next();
     }
     this.#deliver(count);
-  }
+  };
 
   #deliver(count: number | null): void {
     if (count === null) return this.#endReading(this.#isTls ? true : undefined);
@@ -250,14 +255,14 @@ export class DenoSocket implements Socket {
     if (this.#finState === "sent" && !this.#isShut) this.#finish();
   }
 
-  #onReadError(error: unknown): void {
+  readonly #onReadError = (error: unknown): void => {
     this.#isReading = false;
     this.#releaseBuffer();
     if (this.#isShut) return;
     // TLS ended without close_notify: an end, but not proven to be the peer's (trap 17).
     if (this.#isTls && isUnexpectedEof(error)) return this.#endReading(false);
     this.#fail(error, "open", "read");
-  }
+  };
 
   pause(): void {
     this.#isPaused = true;
@@ -277,7 +282,9 @@ export class DenoSocket implements Socket {
     if (chunk.length === 0) return this.pendingBytes < HIGH_WATER_BYTES;
     this.bytesWritten += chunk.length;
     this.pendingBytes += chunk.length;
-    this.#queue.push(chunk);
+    const isNext = more !== true && this.#queue.length === 0;
+    if (isNext && this.#writing === undefined && !this.connecting) this.#send(chunk);
+    else this.#queue.push(chunk);
     if (more !== true) this.#flush();
     else if (!this.#isFlushDue) {
       this.#isFlushDue = true;
@@ -313,10 +320,10 @@ export class DenoSocket implements Socket {
 
   #send(chunk: Uint8Array): void {
     this.#writing = chunk;
-    this.#conn!.write(chunk).then((count) => this.#onWritten(count), (error) => this.#onWriteError(error));
+    this.#conn!.write(chunk).then(this.#onWritten, this.#onWriteError);
   }
 
-  #onWritten(count: number): void {
+  readonly #onWritten = (count: number): void => {
     const chunk = this.#writing!;
     if (this.#isShut) return this.#releaseJoined();
     this.pendingBytes -= count;
@@ -324,7 +331,7 @@ export class DenoSocket implements Socket {
     this.#releaseJoined();
     if (this.pendingBytes === 0) this.#tell(this.handler.onDrain);
     this.#flush();
-  }
+  };
 
   #releaseJoined(): void {
     giveBack(this.#joined);
@@ -332,7 +339,7 @@ export class DenoSocket implements Socket {
     this.#writing = undefined;
   }
 
-  #onWriteError(error: unknown): void {
+  readonly #onWriteError = (error: unknown): void => {
     this.#releaseJoined();
     if (this.#isShut) return;
     this.#queue = [];
@@ -341,7 +348,7 @@ export class DenoSocket implements Socket {
     // What the peer sent before it went (an early answer to an upload) is still to be read: the pending read ends with it.
     // Not so while paused, because whoever paused may be waiting for onDrain.
     if (!this.#isReading || this.#isPaused) this.#finish();
-  }
+  };
 
   end(): void {
     if (this.destroyed || this.#isEnding) return;
@@ -354,7 +361,7 @@ export class DenoSocket implements Socket {
     this.#conn!.closeWrite().then(() => {
       this.#finState = "sent";
       if (!this.#isShut && this.#hasReadEnd) this.#finish();
-    }, (error) => this.#onWriteError(error));
+    }, this.#onWriteError);
   }
 
   // Ending
@@ -412,11 +419,21 @@ export class DenoSocket implements Socket {
 
   ref(): void {
     this.#isReferenced = true;
+    if (!this.#isAtRest) return;
+    this.#isAtRest = false;
     this.#conn?.ref();
   }
 
   unref(): void {
     this.#isReferenced = false;
+    if (this.#isAtRest || this.#conn === undefined) return;
+    if (atRestSoon.push(this) === 1) settleAtRest();
+  }
+
+  /** Does what unref() has said, unless ref() has been called since. */
+  rest(): void {
+    if (this.#isReferenced || this.#isAtRest) return;
+    this.#isAtRest = true;
     this.#conn?.unref();
   }
 
@@ -462,6 +479,17 @@ export class DenoSocket implements Socket {
     secured.#settle(secured.#handshake(conn, options, options.host));
     return secured;
   }
+}
+
+let atRestSoon: DenoSocket[] = [];
+
+// unref() and ref() are two calls of the runtime's each, and a busy pool parks a connection that the next request takes a
+// moment later: what is taken back within some microtasks costs neither.
+async function settleAtRest(): Promise<void> {
+  for (let microtask = 0; microtask < REST_MICROTASKS; microtask++) await undefined;
+  const sockets = atRestSoon;
+  atRestSoon = [];
+  for (const socket of sockets) socket.rest();
 }
 
 // When connect() has succeeded and the signal is aborted before its caller hears of it, Deno's throwIfAborted() drops the
