@@ -101,6 +101,7 @@ const allowed = [
     ];
   }),
   { from: { path: "^src/(http|https|register)\\.ts$" }, to: { path: ["^src/", builtin("http|https")] } },
+  { from: { path: "^src/http\\.ts$" }, to: { path: builtin("stream"), dependencyTypes: ["type-only"] } },
   { from: { path: "^(mod|src/testing|src/cli)\\.ts$" }, to: { path: "^src/" } },
 ];
 

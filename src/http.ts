@@ -17,6 +17,7 @@
  */
 
 import * as builtin from "node:http";
+import type { Duplex } from "node:stream";
 import { Agent } from "./agent/agent.ts";
 import { callable } from "./agent/callable.ts";
 import { ClientRequest as OwnClientRequest } from "./agent/client_request.ts";
@@ -56,6 +57,11 @@ export interface OwnRequestOptions {
   /** Bytes from which write() returns false. */
   highWaterMark?: number | undefined;
   /**
+   * "strict": values of headers are what RFC 9110 section 5.5 allows, both ways. "relaxed": any octet but NUL, CR and LF, as the
+   * Fetch Standard has it. "insecure": that, and insecureHTTPParser, beside which it is an error. Default "strict".
+   */
+  httpValidation?: "strict" | "relaxed" | "insecure" | undefined;
+  /**
    * "idempotent": a request that fails on a connection that has served before, without a byte of an answer, is sent once
    * more over a new one if its method permits (RFC 9110 section 9.2.2). false: never. Default "idempotent". Differs from
    * Node: new.
@@ -94,6 +100,8 @@ export interface ClientRequest extends builtin.ClientRequest {
   timeout: number | undefined;
   /** The option. */
   socketPath: string | undefined;
+  /** The option. */
+  httpValidation: "strict" | "relaxed" | "insecure" | undefined;
   /** More or fewer bytes than the Content-Length says are an error (ERR_HTTP_CONTENT_LENGTH_MISMATCH). */
   strictContentLength: boolean;
   /** For agents: `socket` carries the request, or `error` says why there is none. */
@@ -158,6 +166,9 @@ export type ServerResponse<Request extends builtin.IncomingMessage = builtin.Inc
 export const createServer: typeof builtin.createServer = builtin.createServer;
 /** The runtime's own; the parsers here are not among those that it limits. */
 export const setMaxIdleHTTPParsers: typeof builtin.setMaxIdleHTTPParsers = builtin.setMaxIdleHTTPParsers;
+/** The runtime's own, without a document; undefined in Bun. */
+export const _connectionListener: ((socket: Duplex) => void) | undefined =
+  (builtin as unknown as { _connectionListener?: (socket: Duplex) => void })._connectionListener;
 /** The runtime's own; undefined in Node 20. */
 export const WebSocket: RuntimesOwn<"WebSocket"> = ownMember("WebSocket");
 /** The runtime's own; undefined in Node 20. */
@@ -302,6 +313,7 @@ for (const each of [IncomingMessage, OwnIncomingMessage]) countAs(each, builtin.
 for (const each of [OutgoingMessage, OwnOutgoingMessage]) countAs(each, builtin.OutgoingMessage);
 setMaxHeaderSize(maxHeaderSize);
 
+const theirs = (builtin as unknown as { default: object }).default;
 const passed = Object.fromEntries(Object.entries(builtin).filter(([name]) => name !== "default"));
 
 /** One object of `node:http`'s shape; its `globalAgent` can be assigned. */
@@ -314,7 +326,8 @@ const http: HttpModule = Object.defineProperty(
     OutgoingMessage,
     request,
     get,
-    setGlobalProxyFromEnv,
+    // Not where the runtime has none.
+    ..."setGlobalProxyFromEnv" in theirs ? { setGlobalProxyFromEnv } : undefined,
     validateHeaderName,
     validateHeaderValue,
   },

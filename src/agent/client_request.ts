@@ -8,36 +8,46 @@
  * @module
  */
 
-import { Buffer } from "node:buffer";
 import { channel } from "node:diagnostics_channel";
 import { EventEmitter } from "node:events";
 import type { Duplex } from "node:stream";
 import { isReplaced } from "./agent_hooks.ts";
-import { DuplexExchange } from "./client_request_duplex.ts";
-import { type ExchangeOwner, RequestExchange } from "./client_request_exchange.ts";
+import { askForStream, DuplexExchange } from "./client_request_duplex.ts";
+import { RequestExchange } from "./client_request_exchange.ts";
+import { setHeaders } from "./client_request_headers.ts";
 import {
   type AgentLike,
-  checkHostHeader,
   checkPlace,
   checkProtocol,
   chooseAgent,
-  hostLine,
+  type HttpValidation,
+  leniencyOf,
+  onAbort,
   readArguments,
   readBoolean,
   readHost,
+  readHttpValidation,
   readMaxHeaderSize,
   readMethod,
   readPath,
   readUniqueHeaders,
   type RequestOptions,
+  responseOptionsOf,
   type RetryOption,
   servesBothSchemes,
+  withoutSignal,
 } from "./client_request_options.ts";
-import { readTimeout, RequestTimeout, type StreamLike, timeoutOption } from "./client_request_timeout.ts";
-import { AbortError, invalidArgType } from "./core/errors.ts";
+import type { ExchangeOwner } from "./client_request_owner.ts";
+import { isRepeatable } from "./client_request_retry.ts";
+import {
+  readTimeout,
+  RequestTimeout,
+  type StreamLike,
+  timeoutOption,
+  whenConnected,
+} from "./client_request_timeout.ts";
+import { AbortError } from "./core/errors.ts";
 import { anticipatesBody } from "./core/framing.ts";
-import { headerEntries } from "./core/request_serializer.ts";
-import { retryVerdict } from "./core/retry.ts";
 import type { DispatchableRequest, Dispatcher, Endpoint, ExchangeControl } from "./exchange.ts";
 import { globalAgent } from "./global_agent.ts";
 import type { IncomingMessage } from "./incoming_message.ts";
@@ -75,6 +85,8 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
   /** The option. */
   insecureHTTPParser: boolean | undefined;
   /** The option. */
+  httpValidation: HttpValidation | undefined;
+  /** The option. */
   joinDuplicateHeaders: boolean | undefined;
   /** Fields of the response's head that are shown; null: 2,000, more are an error; 0: all. */
   maxHeadersCount: number | null = null;
@@ -104,8 +116,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
   #isDuplex = false;
   /** Why a stream that was given too late had ended by then: this is told, as in Node. */
   #streamError: Error | null = null;
-  #signal: AbortSignal | undefined;
-  #onSignal: (() => void) | undefined;
+  #unlisten: (() => void) | undefined;
   /** Made when it is needed: most requests have none. */
   #timeout: RequestTimeout | undefined;
   #isOpen = false;
@@ -129,12 +140,11 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     this.socketPath = given.socketPath;
     if (given.timeout !== undefined) this.timeout = readTimeout(given.timeout, "timeout");
     this.method = readMethod(given.method);
-    const { highWaterMark } = given;
-    if (Number.isInteger(highWaterMark) && highWaterMark! >= 0) {
-      this._responseOptions = { readableHighWaterMark: highWaterMark! };
-    }
+    this._responseOptions = responseOptionsOf(given);
     this.maxHeaderSize = readMaxHeaderSize(given.maxHeaderSize);
     this.insecureHTTPParser = readBoolean(given.insecureHTTPParser, "options.insecureHTTPParser");
+    this.httpValidation = readHttpValidation(given.httpValidation, this.insecureHTTPParser);
+    this._leniency = leniencyOf(this.httpValidation, this.insecureHTTPParser);
     this.joinDuplicateHeaders = readBoolean(given.joinDuplicateHeaders, "options.joinDuplicateHeaders");
     this.#retry = given.retry ?? "idempotent";
     this.useChunkedEncodingByDefault = anticipatesBody(this.method);
@@ -148,43 +158,19 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     const defaultPort = given.defaultPort || (servesBoth ? defaultAgent : this.agent)?.defaultPort;
     const port = given.port || defaultPort || 80;
     checkPlace(given, this.agent, port);
-    this.#readHeaders(given, port, defaultPort);
-    if (given.signal) this.#listen(given.signal);
+    const head = setHeaders(this, given, port, defaultPort);
+    if (head !== undefined) this._makeHead(this.#startLine, head);
+    // RFC 9110 section 10.1.1: the head goes ahead of the body.
+    else if (this.getHeader("expect")) this._implicitHeader();
+    if (given.signal) {
+      this.#unlisten = onAbort(given.signal, (reason) => void this.destroy(new AbortError(reason)));
+    }
     // An object of our own: it may be written to.
     given.host = this.host;
     given.port = port;
     if (servesBoth) given["secureEndpoint"] = this.protocol === "https:";
     if (!this.destroyed) this.#findConnection(given);
     if (created.hasSubscribers) created.publish({ request: this });
-  }
-
-  #readHeaders(
-    options: RequestOptions,
-    port: number | string,
-    defaultPort: number | string | undefined,
-  ): void {
-    const { headers } = options;
-    // As in Node (20 and 26): an array is the head as it is, and neither Host nor Authorization is added to it, whatever
-    // `setHost` and `auth` say. RFC 9112 section 3.2 wants a Host, so the caller has to give one.
-    if (Array.isArray(headers)) return this._makeHead(this.#startLine, pairsOf(headers));
-    if (headers !== undefined && headers !== null) {
-      for (const [name, value] of headerEntries(headers)) this.setHeader(name as string, value as string);
-    }
-    const setsHost = options.setHost === undefined
-      ? options.setDefaultHeaders !== false
-      : Boolean(options.setHost);
-    const host = this.getHeader("host");
-    checkHostHeader(host);
-    if (setsHost && !host) {
-      // RFC 9110 section 7.2: Host is the target's authority, which of a CONNECT is all of the target (Node 26).
-      const isAuthority = this._isTunnel && Boolean(options.path);
-      this.setHeader("Host", isAuthority ? this.#path : hostLine(this.host, port, defaultPort));
-    }
-    if (options.auth && !this.getHeader("Authorization")) {
-      this.setHeader("Authorization", `Basic ${Buffer.from(options.auth).toString("base64")}`);
-    }
-    // RFC 9110 section 10.1.1: the head goes ahead of the body.
-    if (this.getHeader("expect")) this._implicitHeader();
   }
 
   get #startLine(): string {
@@ -240,18 +226,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     const { socketPath } = passed;
     if (socketPath) passed.path = socketPath;
     else if (passed.path) passed.path = undefined;
-    let isAnswered = false;
-    const answer = (error: Error | null, stream?: unknown): void => {
-      if (isAnswered) return;
-      isAnswered = true;
-      this.onSocket(stream, error ?? undefined);
-    };
-    try {
-      const stream = options.createConnection!(passed, answer);
-      if (stream) answer(null, stream);
-    } catch (error) {
-      answer(error as Error);
-    }
+    askForStream(options.createConnection!, passed, (error, stream) => this.onSocket(stream, error));
   }
 
   /** For our own agents: `options` are an object of the request's own. */
@@ -344,16 +319,6 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     this.destroy();
     // Behind the 'close' of a request that had no connection yet.
     if (!hasSocket) nextTick(() => nextTick(tell));
-  }
-
-  #listen(signal: AbortSignal): void {
-    if (typeof signal !== "object" || !("aborted" in signal)) {
-      throw invalidArgType("signal", "an instance of AbortSignal", signal);
-    }
-    this.#signal = signal;
-    const onSignal = this.#onSignal = (): void => void this.destroy(new AbortError(signal.reason));
-    if (signal.aborted) onSignal();
-    else signal.addEventListener("abort", onSignal);
   }
 
   // What the exchange tells.
@@ -473,7 +438,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     this.destroyed = true;
     this._closed = true;
     this.#timeout?.stop();
-    if (this.#onSignal !== undefined) this.#signal!.removeEventListener("abort", this.#onSignal);
+    this.#unlisten?.();
     this._dropOutput();
     this.emit("close");
   }
@@ -482,17 +447,9 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
   _triesAgain(error: Error, control: ExchangeControl | undefined, isReused: boolean): boolean {
     if (this.#dispatcher === undefined || this.#retry === false || control === undefined) return false;
     if ((error as { code?: unknown }).code === "ERR_AGENT_DESTROYED") return false;
-    const { retry } = retryVerdict({
-      method: this.method,
-      hasIdempotencyKey: Boolean(this.getHeader("idempotency-key")),
-      reused: isReused,
-      bytesWritten: control.bytesWritten,
-      bytesRead: control.bytesRead,
-      bodyReplayable: this._canRewind,
-      userDestroyed: this.destroyed,
-      tries: this.#tries,
-    });
-    if (!retry) return false;
+    if (!isRepeatable(this, { control, isReused, mayRewind: this._canRewind, tries: this.#tries })) {
+      return false;
+    }
     this._rewind();
     this.#timeout?.stop();
     this.#dispatch(true);
@@ -529,33 +486,15 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
 
   /** TCP_NODELAY, now or when there is a connection. */
   setNoDelay(noDelay: boolean = true): void {
-    this.#withStream((stream) => stream.setNoDelay?.(noDelay));
+    whenConnected(this, (stream) => stream.setNoDelay?.(noDelay));
   }
 
   /** TCP keep-alive, now or when there is a connection. */
   setSocketKeepAlive(enable: boolean = false, initialDelay: number = 0): void {
-    this.#withStream((stream) => stream.setKeepAlive?.(enable, initialDelay));
-  }
-
-  #withStream(use: (stream: StreamLike) => void): void {
-    const useOpen = (socket: unknown): void => {
-      const stream = socket as StreamLike;
-      if (stream.connecting === true) stream.once("connect", () => use(stream));
-      else use(stream);
-    };
-    if (this.socket !== null) useOpen(this.socket);
-    else this.once("socket", useOpen);
+    whenConnected(this, (stream) => stream.setKeepAlive?.(enable, initialDelay));
   }
 }
 
 function ignore(): void {
   // An error before the request has its stream comes again with it: the stream is destroyed.
-}
-
-function withoutSignal({ signal: _signal, ...others }: RequestOptions): RequestOptions {
-  return others;
-}
-
-function pairsOf(headers: readonly unknown[]): (readonly [unknown, unknown])[] {
-  return [...headerEntries(headers)];
 }

@@ -89,3 +89,26 @@ export class DuplexExchange implements ConnectionOwner, Dispatched {
     this.#exchange.onError(error);
   }
 }
+
+/** Calls a user's `createConnection`, which answers by its callback or by what it returns; `answer` is called once. */
+export function askForStream<Options>(
+  createConnection: (
+    options: Options,
+    callback: (error: Error | null, stream?: unknown) => void,
+  ) => unknown,
+  options: Options,
+  answer: (error: Error | undefined, stream: unknown) => void,
+): void {
+  let isAnswered = false;
+  const once = (error: Error | null, stream?: unknown): void => {
+    if (isAnswered) return;
+    isAnswered = true;
+    answer(error ?? undefined, stream);
+  };
+  try {
+    const stream = createConnection(options, once);
+    if (stream) once(null, stream);
+  } catch (error) {
+    once(error as Error);
+  }
+}

@@ -14,67 +14,22 @@
 import { Buffer } from "node:buffer";
 import { channel } from "node:diagnostics_channel";
 import { EventEmitter } from "node:events";
-import { defaultMaxHeaderSize } from "./client_request_options.ts";
-import { AgentDestroyedError, ConnectionClosedError, ProtocolError } from "./core/errors.ts";
+import { isDestroyed, isHangUp, nodeError, surplusError } from "./client_request_errors.ts";
+import { limitsOf } from "./client_request_options.ts";
+import type { ExchangeOwner } from "./client_request_owner.ts";
 import type { BodyFraming } from "./core/framing.ts";
 import type { HeaderBlock } from "./core/headers.ts";
 import { persists } from "./core/keep_alive.ts";
-import { ALL_LENIENT, type ParserLimits, type ResponseHead } from "./core/response_parser.ts";
+import type { ParserLimits, ResponseHead } from "./core/response_parser.ts";
 import type { Dispatched, Exchange, ExchangeControl } from "./exchange.ts";
 import { IncomingMessage, type ResponseSource } from "./incoming_message.ts";
 import type { MessageSink } from "./outgoing_message_output.ts";
-import { connectionReset, socketFailure } from "./outgoing_message_errors.ts";
+import { connectionReset } from "./outgoing_message_errors.ts";
 import { handOver } from "./socket_stream.ts";
 import { nextTurn } from "../clock.ts";
 import { type Context, run } from "../runtime/context.ts";
-import { SocketError } from "../runtime/errors.ts";
 import { nextTick, streamOf } from "../runtime/mod.ts";
 import type { Socket } from "../runtime/socket.ts";
-
-/** The request as its exchange sees it. */
-export interface ExchangeOwner extends EventEmitter {
-  readonly method: string;
-  readonly destroyed: boolean;
-  readonly aborted: boolean;
-  readonly finished: boolean;
-  shouldKeepAlive: boolean;
-  upgradeOrConnect: boolean;
-  res: IncomingMessage | null;
-  readonly joinDuplicateHeaders: boolean | undefined;
-  readonly insecureHTTPParser: boolean | undefined;
-  readonly maxHeaderSize: number | undefined;
-  readonly maxHeadersCount: number | null;
-  /** Of the response's stream, as a socket would give it; undefined: the runtime's default. */
-  readonly _responseOptions: { readonly readableHighWaterMark: number } | undefined;
-  /** The connection is not to be used again, whatever the server says. */
-  readonly _isLast: boolean;
-  /** All of the request has gone to the system. */
-  readonly _isSent: boolean;
-  /** A socket is known: Node's 'socket'. */
-  _onSocket(isReused: boolean): void;
-  /** The connection is open. */
-  _onOpen(sink: MessageSink): void;
-  /** The sink's bytes have gone to the system. */
-  _onDrain(): void;
-  /** A byte of an answer is here: the request is never tried again. */
-  _onAnswer(): void;
-  /** The response's head is here. */
-  _onHead(): void;
-  /** The connection is about to be the user's. */
-  _onHandOver(): void;
-  /** The last byte of the response was consumed. */
-  _onEnd(): void;
-  /** Something to say by 'error'. */
-  _onError(error: Error): void;
-  /** 'error', then 'close', whatever a listener throws. */
-  _onFailure(error: Error): void;
-  /** It is over. */
-  _onClose(): void;
-  /** The response's setTimeout(). */
-  _listenTimeout(ms: number): void;
-  /** The connection failed before any byte of an answer: true if the request is tried again. */
-  _triesAgain(error: Error, control: ExchangeControl | undefined, isReused: boolean): boolean;
-}
 
 /** A stream with Node's mark of the request that uses it. */
 interface ShownStream extends EventEmitter {
@@ -91,7 +46,6 @@ export type StreamOf = (socket: Socket) => unknown;
 const CR = 13;
 const LF = 10;
 const HTTP = Buffer.from("HTTP/");
-const NOT_HTTP = "Expected HTTP/, RTSP/ or ICE/";
 const EMPTY = new Uint8Array(0);
 const responseFinish = channel("http.client.response.finish");
 
@@ -148,14 +102,8 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   }
 
   get limits(): Partial<ParserLimits> | undefined {
-    const { maxHeadersCount, insecureHTTPParser } = this.request;
-    const maxHeaderSize = this.request.maxHeaderSize || defaultMaxHeaderSize();
-    if (!maxHeaderSize && maxHeadersCount === null && insecureHTTPParser !== true) return undefined;
-    return {
-      ...maxHeaderSize ? { maxHeaderBytes: maxHeaderSize } : undefined,
-      ...limitsOfCount(maxHeadersCount),
-      ...insecureHTTPParser === true ? { leniency: ALL_LENIENT } : undefined,
-    };
+    const { maxHeadersCount, maxHeaderSize, _leniency } = this.request;
+    return limitsOf(maxHeaderSize, maxHeadersCount, _leniency);
   }
 
   /** The stream of the connection; undefined until it has a socket. */
@@ -341,11 +289,7 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     while (chunk[begin] === CR || chunk[begin] === LF) begin++;
     if (begin === chunk.length || startsAsHttp(chunk.subarray(begin))) return;
     this.#unshow();
-    const facts = { bytesParsed: begin, rawPacket: Buffer.from(chunk) };
-    const { head, framing } = this.#head!;
-    const error = persists(head, framing)
-      ? new ProtocolError("HPE_INVALID_CONSTANT", { reason: NOT_HTTP, ...facts })
-      : new ProtocolError("HPE_CLOSED_CONNECTION", { reason: "Data after `Connection: close`", ...facts });
+    const error = surplusError(chunk, begin, persists(this.#head!.head, this.#head!.framing));
     this.#tell(this.request._onError, this.request, error);
   }
 
@@ -462,14 +406,9 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
 
   /** The error that Node's client has for it. */
   #asNode(error: Error): Error {
-    if (isHangUp(error)) return connectionReset("socket hang up", error);
-    if (error instanceof ProtocolError) return parseError(error);
-    if (!(error instanceof SocketError) || !(error.cause instanceof Error)) return error;
-    // Of a stream of Node's the cause is what Node's client would tell; what a native socket said has our members added.
     const isNodes = this.#isBorrowed ||
       (this.#socket !== undefined && streamOf(this.#socket) !== undefined);
-    const isUsers = (this.#stream as { errored?: unknown } | undefined)?.errored === error.cause;
-    return isNodes || isUsers || isUnchanged(error.cause, error) ? error.cause : socketFailure(error);
+    return nodeError(error, isNodes, (this.#stream as { errored?: unknown } | undefined)?.errored);
   }
 
   // What the request asks, as its sink.
@@ -506,38 +445,4 @@ function copyOf(chunk: Uint8Array): Buffer {
 
 function startsAsHttp(bytes: Uint8Array): boolean {
   return HTTP.subarray(0, bytes.length).every((byte, index) => byte === bytes[index]);
-}
-
-// A request that agent.destroy() finds on a connection hears of that, as in Node; one that waits hears why.
-function isDestroyed(error: Error): boolean {
-  return error instanceof AgentDestroyedError;
-}
-
-// The other side, or a stream's owner, ended it without a word.
-function isHangUp(error: Error): boolean {
-  return error instanceof ConnectionClosedError || isDestroyed(error) ||
-    (error instanceof SocketError && error.code === "ERR_STREAM_PREMATURE_CLOSE");
-}
-
-// Node's document, "request.maxHeadersCount": 0 means no limit, anything else cuts.
-function limitsOfCount(count: number | null): Partial<ParserLimits> | undefined {
-  if (typeof count !== "number") return undefined;
-  if (count <= 0) return { maxHeaderLines: Infinity };
-  return { maxHeadersCount: count, maxHeaderLines: Infinity };
-}
-
-// As Node's parser says it: it knows two more protocols, and its bytes are a Buffer.
-function parseError(error: ProtocolError): ProtocolError {
-  const { buffer, byteOffset, byteLength } = error.rawPacket;
-  const reason = error.reason === "Expected HTTP/" ? NOT_HTTP : error.reason;
-  return Object.assign(error, {
-    reason,
-    message: `Parse Error: ${reason}`,
-    rawPacket: Buffer.from(buffer, byteOffset, byteLength),
-  });
-}
-
-// Errors of Node's own keep their message when they are translated; those of other sockets are given Node's.
-function isUnchanged(cause: Error, error: SocketError): boolean {
-  return cause.message === error.message && (cause as { code?: unknown }).code === error.code;
 }

@@ -13,10 +13,13 @@ import {
   ArgumentTypeError,
   badPort,
   invalidArgType,
+  invalidArgValue,
   invalidToken,
   outOfRange,
   unescapedCharacters,
 } from "./core/errors.ts";
+import { ALL_LENIENT, type Leniency } from "./core/leniency.ts";
+import type { ParserLimits } from "./core/response_parser.ts";
 
 /** An agent as a request needs it: ours, the runtime's, or anybody's. */
 export interface AgentLike {
@@ -33,6 +36,9 @@ export interface AgentLike {
   /** As they were given to it. */
   readonly options?: { readonly timeout?: number | undefined } | undefined;
 }
+
+/** See {@linkcode RequestOptions.httpValidation}. */
+export type HttpValidation = "strict" | "relaxed" | "insecure";
 
 /** May a request that failed be sent again? See {@linkcode RequestOptions.retry}. */
 export type RetryOption = "idempotent" | false;
@@ -62,6 +68,11 @@ export interface RequestOptions {
   host?: string | null | undefined;
   /** As host; it wins. */
   hostname?: string | null | undefined;
+  /**
+   * "strict": values of headers are what RFC 9110 section 5.5 allows, both ways. "relaxed": any octet but NUL, CR and LF, as the
+   * Fetch Standard has it. "insecure": that, and accept what HTTP forbids. Default "strict"; not beside insecureHTTPParser.
+   */
+  httpValidation?: HttpValidation | undefined;
   /** Accept what HTTP forbids. Default false. */
   insecureHTTPParser?: boolean | undefined;
   /** Join repeated fields of the response of which Node keeps the first. Default false. */
@@ -268,6 +279,34 @@ export function readBoolean(value: unknown, name: string): boolean | undefined {
   throw invalidArgType(name, "of type boolean", value);
 }
 
+/** Undefined or one of the three; not beside `insecure`, Node's older option. ERR_INVALID_ARG_VALUE. */
+export function readHttpValidation(
+  value: unknown,
+  insecure: boolean | undefined,
+): HttpValidation | undefined {
+  if (value === undefined) return undefined;
+  if (value !== "strict" && value !== "relaxed" && value !== "insecure") {
+    throw invalidArgValue("options.httpValidation", "must be one of: 'strict', 'relaxed', 'insecure'", value);
+  }
+  if (insecure === undefined) return value;
+  throw invalidArgValue(
+    "options.httpValidation",
+    "cannot be used together with options.insecureHTTPParser",
+    value,
+  );
+}
+
+const RELAXED: Leniency = { headerValueRelaxed: true };
+
+/** What the two options forgive; undefined: nothing. */
+export function leniencyOf(
+  validation: HttpValidation | undefined,
+  insecure: boolean | undefined,
+): Leniency | undefined {
+  if (validation === "relaxed") return RELAXED;
+  return validation === "insecure" || insecure === true ? ALL_LENIENT : undefined;
+}
+
 /** Undefined or a whole number from 0. ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
 export function readMaxHeaderSize(value: unknown): number | undefined {
   if (value === undefined) return undefined;
@@ -282,11 +321,6 @@ let maxHeaderSize: number | undefined;
 /** Sets the limit of a response's head where the request names none, bytes: Node's `http.maxHeaderSize`. */
 export function setMaxHeaderSize(bytes: number): void {
   maxHeaderSize = bytes === 16_384 ? undefined : bytes;
-}
-
-/** As it was set; undefined: the parser's own default, which is Node's. */
-export function defaultMaxHeaderSize(): number | undefined {
-  return maxHeaderSize;
 }
 
 /** Longest delay of a timer: 2^31 - 1 ms. */
@@ -314,4 +348,50 @@ export function hostLine(
   const isAddress = colon !== -1 && host.includes(":", colon + 1) && !host.startsWith("[");
   const name = isAddress ? `[${host}]` : host;
   return port && Number(port) !== Number(defaultPort) ? `${name}:${port}` : name;
+}
+
+/** What the stream of a response is made with; undefined: the runtime's default. */
+export function responseOptionsOf(
+  { highWaterMark }: RequestOptions,
+): { readonly readableHighWaterMark: number } | undefined {
+  const isGiven = Number.isInteger(highWaterMark) && highWaterMark! >= 0;
+  return isGiven ? { readableHighWaterMark: highWaterMark! } : undefined;
+}
+
+/** What the agent is given: a signal is the request's own. */
+export function withoutSignal({ signal: _signal, ...others }: RequestOptions): RequestOptions {
+  return others;
+}
+
+/** Calls `listener` with the signal's reason, now or later; returns what takes it back. ERR_INVALID_ARG_TYPE. */
+export function onAbort(signal: AbortSignal, listener: (reason: unknown) => void): () => void {
+  if (typeof signal !== "object" || !("aborted" in signal)) {
+    throw invalidArgType("signal", "an instance of AbortSignal", signal);
+  }
+  const onSignal = (): void => listener(signal.reason);
+  if (signal.aborted) onSignal();
+  else signal.addEventListener("abort", onSignal);
+  return () => signal.removeEventListener("abort", onSignal);
+}
+
+/** What differs from the connection's parser limits; undefined: nothing. */
+export function limitsOf(
+  givenSize: number | undefined,
+  count: number | null,
+  leniency: Leniency | undefined,
+): Partial<ParserLimits> | undefined {
+  const size = givenSize || maxHeaderSize;
+  if (!size && count === null && leniency === undefined) return undefined;
+  return {
+    ...size ? { maxHeaderBytes: size } : undefined,
+    ...limitsOfCount(count),
+    ...leniency === undefined ? undefined : { leniency },
+  };
+}
+
+// Node's document, "request.maxHeadersCount": 0 means no limit, anything else cuts.
+function limitsOfCount(count: number | null): Partial<ParserLimits> | undefined {
+  if (typeof count !== "number") return undefined;
+  if (count <= 0) return { maxHeaderLines: Infinity };
+  return { maxHeadersCount: count, maxHeaderLines: Infinity };
 }

@@ -164,3 +164,17 @@ export class RequestTimeout {
 
   readonly #onResponseTimeout = (): void => void this.#request.res?.emit("timeout");
 }
+
+/** Calls `use` with the stream of a request once that is connected. */
+export function whenConnected(
+  request: EventEmitter & { readonly socket: unknown },
+  use: (stream: StreamLike) => void,
+): void {
+  const useOpen = (socket: unknown): void => {
+    const stream = socket as StreamLike;
+    if (stream.connecting === true) stream.once("connect", () => use(stream));
+    else use(stream);
+  };
+  if (request.socket !== null) useOpen(request.socket);
+  else request.once("socket", useOpen);
+}

@@ -19,6 +19,7 @@ import { invalidArgType } from "./core/errors.ts";
 import { isInstance } from "./incoming_message_instances.ts";
 import { checkChunk, OutgoingBody, type OutgoingChunk } from "./outgoing_message_body.ts";
 import { cannotPipe, headersSent, notImplemented } from "./outgoing_message_errors.ts";
+import type { Leniency } from "./core/leniency.ts";
 import { renderHead } from "./outgoing_message_head.ts";
 import { OutgoingHeaders, type OutgoingHeaderValue } from "./outgoing_message_headers.ts";
 import {
@@ -83,6 +84,8 @@ export class OutgoingMessage extends Stream {
   _headerSent = false;
   /** 'close' was emitted. */
   _closed = false;
+  /** What is forgiven of what comes, and that values of headers may hold more; undefined: nothing. */
+  _leniency: Leniency | undefined;
   /** Names, in lower case, whose values are joined into one line. */
   protected _uniqueHeaders: ReadonlySet<string> | undefined;
   readonly #highWaterMark: number;
@@ -257,7 +260,7 @@ export class OutgoingMessage extends Stream {
 
   #changeHeaders(verb: string): OutgoingHeaders {
     if (this._header !== null) throw headersSent(verb);
-    return this.#headers ??= new OutgoingHeaders();
+    return this.#headers ??= new OutgoingHeaders(this._leniency !== undefined);
   }
 
   /** Headers as they will be sent, by their names as given. */
@@ -268,7 +271,7 @@ export class OutgoingMessage extends Stream {
 
   /** Fields behind a chunked body, sent with its end; replaces those of an earlier call. ERR_INVALID_HTTP_TOKEN, ERR_INVALID_CHAR. */
   addTrailers(headers: Readonly<Record<string, unknown>> | readonly (readonly [string, unknown])[]): void {
-    this.#output.trailers = renderTrailers(headers, this._uniqueHeaders);
+    this.#output.trailers = renderTrailers(headers, this._uniqueHeaders, this._leniency !== undefined);
   }
 
   // The head.
@@ -294,6 +297,7 @@ export class OutgoingMessage extends Stream {
       startLine,
       fields: fields ?? this.#headers?.entries() ?? NO_HEADERS,
       areChecked: fields === undefined,
+      isLenient: this._leniency !== undefined,
       uniqueHeaders: this._uniqueHeaders,
       isKeepAlive: this._wantsKeepAlive,
       bodyLength: length ?? undefined,

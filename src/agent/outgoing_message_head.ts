@@ -23,6 +23,8 @@ export interface HeadFacts {
   readonly fields: Iterable<readonly [unknown, unknown]>;
   /** The names have been checked, and so has each value that is a string. */
   readonly areChecked: boolean;
+  /** Values may hold any octet but those that would end a line. */
+  readonly isLenient?: boolean | undefined;
   /** Names, in lower case, of which several values are joined by "; " into one line. */
   readonly uniqueHeaders: ReadonlySet<string> | undefined;
   /** Keep-alive is wanted, and there is an agent that can make use of it. */
@@ -63,7 +65,7 @@ export interface RenderedHead {
 
 /** Renders a head; throws TypeErrors with Node's codes. */
 export function renderHead(facts: HeadFacts): RenderedHead {
-  const lines = new HeadLines(facts.uniqueHeaders, facts.areChecked);
+  const lines = new HeadLines(facts);
   for (const [name, value] of facts.fields) lines.add(name, value);
   const framing = frame(facts, lines);
   if (lines.hasTrailer && !framing.isChunked) throw trailersNotChunked();
@@ -129,6 +131,7 @@ class HeadLines {
   isChunked = false;
   readonly #unique: ReadonlySet<string> | undefined;
   readonly #areChecked: boolean;
+  readonly #isLenient: boolean;
   #text = "";
   #host: string | undefined;
   /** The Content-Length line and where it belongs: it is left out of a chunked message. */
@@ -136,9 +139,10 @@ class HeadLines {
   #lengthAt = 0;
   #transferEncoding: string | undefined;
 
-  constructor(unique: ReadonlySet<string> | undefined, areChecked: boolean) {
-    this.#unique = unique;
+  constructor({ uniqueHeaders, areChecked, isLenient }: HeadFacts) {
+    this.#unique = uniqueHeaders;
     this.#areChecked = areChecked;
+    this.#isLenient = isLenient === true;
   }
 
   get hasOtherCoding(): boolean {
@@ -165,7 +169,7 @@ class HeadLines {
 
   #addOne(name: string, given: unknown): void {
     const value = headerText(name, given);
-    if (!isFieldValue(value)) throw invalidHeaderContent(name);
+    if (!isFieldValue(value, this.#isLenient)) throw invalidHeaderContent(name);
     this.#addText(name, value);
   }
 

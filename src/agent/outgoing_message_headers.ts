@@ -25,8 +25,12 @@ export function validateHeaderName(name: string, label?: string): void {
  * forbids. Node's `http.validateHeaderValue(name, value)`.
  */
 export function validateHeaderValue(name: string, value: unknown): void {
+  checkValue(name, value, false);
+}
+
+function checkValue(name: string, value: unknown, isLenient: boolean): void {
   if (typeof value === "number") return;
-  if (!isFieldValue(headerText(name, value))) throw invalidHeaderContent(name);
+  if (!isFieldValue(headerText(name, value), isLenient)) throw invalidHeaderContent(name);
 }
 
 /** From this many fields on they are found by a Map: until then one look at each costs less than to make it. */
@@ -40,6 +44,12 @@ export class OutgoingHeaders {
   readonly #pairs: [string, unknown][] = [];
   /** Where a name is found, once there are many; undefined: until then, and anew after one was taken away. */
   #places: Map<string, number> | undefined;
+  readonly #isLenient: boolean;
+
+  /** None yet. `isLenient`: values may hold any octet but those that would end a line. */
+  constructor(isLenient: boolean = false) {
+    this.#isLenient = isLenient;
+  }
 
   #find(key: string): number {
     const keys = this.#keys;
@@ -54,7 +64,7 @@ export class OutgoingHeaders {
   /** Replaces whatever was there under this name. */
   set(name: string, value: unknown): void {
     validateHeaderName(name);
-    validateHeaderValue(name, value);
+    checkValue(name, value, this.#isLenient);
     const key = name.toLowerCase();
     const place = this.#find(key);
     if (place !== -1) {
@@ -84,7 +94,7 @@ export class OutgoingHeaders {
   /** Adds to what is there. */
   append(name: string, value: unknown): void {
     validateHeaderName(name);
-    validateHeaderValue(name, value);
+    checkValue(name, value, this.#isLenient);
     const pair = this.#pairs[this.#find(name.toLowerCase())];
     if (pair === undefined) return this.set(name, value);
     const present = Array.isArray(pair[1]) ? pair[1] : [pair[1]];

@@ -17,6 +17,7 @@ const FORBIDDEN: ReadonlySet<string> = new Set(["content-length", "host", "trans
 export function renderTrailers(
   headers: Readonly<Record<string, unknown>> | readonly (readonly [string, unknown])[],
   unique: ReadonlySet<string> | undefined,
+  isLenient: boolean = false,
 ): string {
   const fields: Iterable<readonly [string, unknown]> = Array.isArray(headers)
     ? headers
@@ -27,17 +28,17 @@ export function renderTrailers(
     if (FORBIDDEN.has(name.toLowerCase())) {
       throw new ArgumentTypeError("ERR_HTTP_TRAILER_INVALID", `Cannot send "${name}" as a trailer`);
     }
-    if (!Array.isArray(value)) text += line(name, value);
-    else if (unique?.has(name.toLowerCase())) text += line(name, value.join("; "));
-    else for (const each of value) text += line(name, each);
+    if (!Array.isArray(value)) text += line(name, value, isLenient);
+    else if (unique?.has(name.toLowerCase())) text += line(name, value.join("; "), isLenient);
+    else for (const each of value) text += line(name, each, isLenient);
   }
   return text;
 }
 
-function line(name: string, given: unknown): string {
+function line(name: string, given: unknown, isLenient: boolean): string {
   // As in Node, where undefined has no error here.
   const value = given === undefined ? "undefined" : headerText(name, given);
-  if (!isFieldValue(value)) {
+  if (!isFieldValue(value, isLenient)) {
     throw new ArgumentTypeError("ERR_INVALID_CHAR", `Invalid character in trailer content ["${name}"]`);
   }
   return `${name}: ${value}\r\n`;

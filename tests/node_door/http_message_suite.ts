@@ -310,6 +310,50 @@ test("maxHeaderSize, maxHeadersCount and insecureHTTPParser hold for their reque
   });
 });
 
+test("httpValidation loosens the values of headers, both ways, and at its last step the parser", async () => {
+  const bell = ok("", "A: \x07");
+  await withOrigin((socket) => socket.end(bell), async (origin) => {
+    const options = { host: "127.0.0.1", port: origin.port, agent: false };
+    for (const validation of ["strict", "relaxed", "insecure"] as const) {
+      const req = http.request({ ...options, httpValidation: validation });
+      const set = (): unknown => req.setHeader("x-bell", "\x01");
+      if (validation === "strict") is(codeOf(set), "ERR_INVALID_CHAR");
+      else set();
+      for (const never of ["\0", "a\r\nb: c", "a\n", "\u0100"]) {
+        is(codeOf(() => req.setHeader("x-never", never)), "ERR_INVALID_CHAR");
+      }
+      is(req.httpValidation, validation);
+      req.end();
+      if (validation === "strict") {
+        const error = await new Promise<{ code?: string }>((resolve) => req.once("error", resolve));
+        match(error.code!, /^HPE_/);
+      } else {
+        const res = await responseTo(req);
+        is(res.headers["a"], "\x07");
+        res.resume();
+        await closed(req);
+        isTrue(origin.heads.at(-1)!.includes("x-bell: \x01"));
+      }
+    }
+  });
+  await withOrigin((socket) => socket.end("HTTP/1.1 200 OK\nContent-Length: 0\n\n"), async (origin) => {
+    const options = { host: "127.0.0.1", port: origin.port, agent: false };
+    const refused = http.get({ ...options, httpValidation: "relaxed" });
+    match((await new Promise<{ code?: string }>((resolve) => refused.once("error", resolve))).code!, /^HPE_/);
+    const res = await responseTo(http.get({ ...options, httpValidation: "insecure" }));
+    is(res.statusCode, 200);
+    res.resume();
+    await closed(res.req as ClientRequest);
+  });
+  for (const httpValidation of ["lax", null, true]) {
+    is(codeOf(() => http.request({ httpValidation: httpValidation as never })), "ERR_INVALID_ARG_VALUE");
+  }
+  is(
+    codeOf(() => http.request({ httpValidation: "strict", insecureHTTPParser: false })),
+    "ERR_INVALID_ARG_VALUE",
+  );
+});
+
 test("a message's signal aborts with it", async () => {
   await withOrigin(
     (socket) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"),

@@ -35,6 +35,7 @@ export function fieldTextEnd(bytes: Uint8Array, from: number, end: number): numb
 }
 
 const NOT_FIELD_TEXT = /[^\t\x20-\x7e\x80-\xff]/;
+const NEVER_SENT = /[\0\n\r\u0100-\uffff]/;
 const NOT_TARGET = /[^\x21-\xff]/;
 const IS_TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
@@ -43,9 +44,9 @@ export function isToken(text: string): boolean {
   return IS_TOKEN.test(text);
 }
 
-/** True for a field value that may be sent; the empty one too. */
-export function isFieldValue(text: string): boolean {
-  return !NOT_FIELD_TEXT.test(text);
+/** True for a field value that may be sent; the empty one too. `isLenient`: any octet but those that would end a line. */
+export function isFieldValue(text: string, isLenient: boolean = false): boolean {
+  return !NOT_FIELD_TEXT.test(text) || (isLenient && !NEVER_SENT.test(text));
 }
 
 /**

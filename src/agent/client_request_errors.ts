@@ -1,0 +1,60 @@
+/**
+ * What a connection fails with, as Node's client says it.
+ *
+ * @module
+ */
+
+import { Buffer } from "node:buffer";
+import { AgentDestroyedError, ConnectionClosedError, ProtocolError } from "./core/errors.ts";
+import { connectionReset, socketFailure } from "./outgoing_message_errors.ts";
+import { SocketError } from "../runtime/errors.ts";
+
+const NOT_HTTP = "Expected HTTP/, RTSP/ or ICE/";
+
+/**
+ * The error that Node's client has for it. `isNodes`: it is of a stream of Node's, whose own error is the cause; `told` is
+ * the error that such a stream has told itself.
+ */
+export function nodeError(error: Error, isNodes: boolean, told: unknown): Error {
+  if (isHangUp(error)) return connectionReset("socket hang up", error);
+  if (error instanceof ProtocolError) return parseError(error);
+  if (!(error instanceof SocketError) || !(error.cause instanceof Error)) return error;
+  // What a native socket said has our members added.
+  const isUsers = told === error.cause;
+  return isNodes || isUsers || isUnchanged(error.cause, error) ? error.cause : socketFailure(error);
+}
+
+/** Bytes behind a response that are no further one, from `begin` on; `mayFollow`: one might have been there. */
+export function surplusError(chunk: Uint8Array, begin: number, mayFollow: boolean): ProtocolError {
+  const facts = { bytesParsed: begin, rawPacket: Buffer.from(chunk) };
+  return mayFollow
+    ? new ProtocolError("HPE_INVALID_CONSTANT", { reason: NOT_HTTP, ...facts })
+    : new ProtocolError("HPE_CLOSED_CONNECTION", { reason: "Data after `Connection: close`", ...facts });
+}
+
+/** A request that agent.destroy() finds on a connection hears of that, as in Node; one that waits hears why. */
+export function isDestroyed(error: Error): boolean {
+  return error instanceof AgentDestroyedError;
+}
+
+/** The other side, or a stream's owner, ended it without a word. */
+export function isHangUp(error: Error): boolean {
+  return error instanceof ConnectionClosedError || isDestroyed(error) ||
+    (error instanceof SocketError && error.code === "ERR_STREAM_PREMATURE_CLOSE");
+}
+
+// As Node's parser says it: it knows two more protocols, and its bytes are a Buffer.
+function parseError(error: ProtocolError): ProtocolError {
+  const { buffer, byteOffset, byteLength } = error.rawPacket;
+  const reason = error.reason === "Expected HTTP/" ? NOT_HTTP : error.reason;
+  return Object.assign(error, {
+    reason,
+    message: `Parse Error: ${reason}`,
+    rawPacket: Buffer.from(buffer, byteOffset, byteLength),
+  });
+}
+
+// Errors of Node's own keep their message when they are translated; those of other sockets are given Node's.
+function isUnchanged(cause: Error, error: SocketError): boolean {
+  return cause.message === error.message && (cause as { code?: unknown }).code === error.code;
+}
