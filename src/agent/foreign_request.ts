@@ -153,6 +153,8 @@ export class ForeignRequest implements Waiter {
 
   /** The stream is free: the connection goes back to the pool, or is closed where its head says so. */
   giveBack(stream: Duplex): void {
+    // Node's mark, which its agent takes off: a parked stream would hold the request and its response.
+    (stream as { _httpMessage?: unknown })._httpMessage = null;
     if (stream.destroyed || !stream.writable) return void stream.destroy();
     const { request } = this;
     const { timeout, max } = parseKeepAlive(String(request.res?.headers?.["keep-alive"] ?? ""));

@@ -223,7 +223,6 @@ export class PooledConnection implements ConnectionOwner {
     this.#setStream(stream);
     this.connection.lend();
     this.#borrower = waiter;
-    this.#listeners?.stop();
     this.#listen();
     this.#unreadWatch?.look(waiter.request, this.#stream!);
     return this.#stream;

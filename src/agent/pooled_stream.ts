@@ -78,27 +78,30 @@ export interface StreamEvents {
 export class StreamListeners {
   readonly #owner: StreamEvents;
   #stream: Duplex | undefined;
-  #listeners: Readonly<Record<string, () => void>> = {};
+  #listeners: Record<string, () => void> = {};
 
   /** On no stream yet. */
   constructor(owner: StreamEvents) {
     this.#owner = owner;
   }
 
-  /** Listens, unless it does already. */
+  /** Listens, unless it does already; once it is to hear of the close it does so until it stops. */
   listen(stream: Duplex, hearsClose: boolean): void {
-    if (this.#stream !== undefined) return;
-    this.#stream = stream;
     const owner = this.#owner;
-    this.#listeners = {
-      free: () => owner.onFree(),
-      ...hearsClose ? { close: () => owner.onClose() } : undefined,
-      timeout: () => owner.onTimeout(),
-      agentRemove: () => owner.onAgentRemove(),
+    if (this.#stream === undefined) {
+      this.#stream = stream;
+      this.#on("free", () => owner.onFree());
+      this.#on("timeout", () => owner.onTimeout());
+      this.#on("agentRemove", () => owner.onAgentRemove());
       // The request has listeners of its own; between two requests, and before the first is told, there are none.
-      error: ignore,
-    };
-    for (const [event, listener] of Object.entries(this.#listeners)) stream.on(event, listener);
+      this.#on("error", ignore);
+    }
+    if (hearsClose && this.#listeners["close"] === undefined) this.#on("close", () => owner.onClose());
+  }
+
+  #on(event: string, listener: () => void): void {
+    this.#listeners[event] = listener;
+    this.#stream!.on(event, listener);
   }
 
   /** Takes them off. */

@@ -338,6 +338,22 @@ test("a Duplex that is no net.Socket carries requests", async () => {
   await one.close();
 });
 
+test("a parked stream holds nothing of its last request, and has no more listeners with each", async () => {
+  const one = await origin(hello);
+  const agent = new Agent({ keepAlive: true });
+  const counts: number[] = [];
+  for (let round = 0; round < 3; round++) {
+    await send({ agent, port: one.port });
+    await until(() => agent.freeSockets[agent.getName({ host: "127.0.0.1", port: one.port })]?.length === 1);
+    const [stream] = agent.freeSockets[agent.getName({ host: "127.0.0.1", port: one.port })]!;
+    assert.not.ok((stream as { _httpMessage?: unknown })._httpMessage);
+    counts.push(stream!.eventNames().reduce((sum, event) => sum + stream!.listenerCount(event), 0));
+  }
+  assert.equal(counts, [counts[0], counts[0], counts[0]]);
+  agent.destroy();
+  await one.close();
+});
+
 test("a request keeps a destroy() of its own, which is called while it waits, too", async () => {
   const one = await origin(() => {});
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
