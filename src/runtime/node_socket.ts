@@ -32,6 +32,12 @@ import type { Socket, SocketHandler, SocketInfo } from "./socket.ts";
 const WRITE_HIGH_WATER_BYTES = 64 * 1024;
 
 /**
+ * From this size on a piece is not joined with what was written before it: a system call of both takes a tenth more than one
+ * for each (measured on Linux; at 1 MiB it is the other way round).
+ */
+const ALONE_BYTES = 2 * 1024 * 1024;
+
+/**
  * How a stream is read: "onread", by `onRead()` from the callback of that option; "readable", by its event; "flowing", by
  * 'data', without ever stopping the stream itself, because it would lose its end: its gate is shut instead, where it has one.
  */
@@ -193,7 +199,8 @@ export class NodeSocket implements Socket {
       this.#earlyBytes += chunk.length;
       return this.#earlyBytes < WRITE_HIGH_WATER_BYTES;
     }
-    if (more) this.#cork();
+    if (chunk.length >= ALONE_BYTES) this.#uncork();
+    else if (more) this.#cork();
     this.#stream.write(chunk, this.#onWritten);
     if (!more) this.#uncork();
     const pending = this.#stream.writableLength;

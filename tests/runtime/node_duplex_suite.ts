@@ -64,6 +64,34 @@ test("any Duplex is a Socket: opens, exchanges, ends", async () => {
   assert.equal(seen.log.slice(-2), ["end", "close"]);
 });
 
+test("pieces that follow one another are one write, but for what is large", async () => {
+  const writes: number[][] = [];
+  const stream = new Duplex({
+    read(): void {},
+    write(chunk, _encoding, done): void {
+      writes.push([chunk.length]);
+      done();
+    },
+    writev(chunks, done): void {
+      writes.push(chunks.map(({ chunk }) => chunk.length));
+      done();
+    },
+  });
+  const seen = new Recorder();
+  const socket = fromDuplex(stream, seen);
+  await seen.opened;
+  const large = new Uint8Array(2 * 1024 * 1024);
+  socket.write(bytes("head"), true);
+  socket.write(bytes("small"), false);
+  socket.write(bytes("head"), true);
+  socket.write(large, true);
+  socket.write(bytes("next"), true);
+  socket.write(bytes("last"), false);
+  assert.equal(writes, [[4, 5], [4], [large.length], [4, 4]]);
+  socket.destroy();
+  await seen.closed;
+});
+
 test("what the stream held before is told, and its end", async () => {
   const stream = new PassThrough();
   stream.end("before");
