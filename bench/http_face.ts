@@ -1,7 +1,8 @@
 /**
  * `request()` of `@holdfast/agent/http` against the runtime's own `http.request`, in one run: A B A B, at 1, 10 and 50
- * connections, and 10 MiB down and up. Prints microseconds of CPU per request of this process, and requests per second.
- * The origin is a process of its own.
+ * connections, and 10 MiB down and up. Prints microseconds of CPU per request of this process and requests per second: of
+ * each the median, and the median of the rounds' ratios. Each round has connections of its own, because what the system makes
+ * of a connection's buffers decides more about 10 MiB than the client does. The origin is a process of its own.
  *
  *     deno run -A bench/http_face.ts
  *     bun bench/http_face.ts
@@ -14,8 +15,10 @@ import { fileURLToPath } from "node:url";
 import http from "../src/http.ts";
 
 /** Time of one measurement, ms. */
-const ROUND_MS = 700;
-const ROUNDS = 3;
+const ROUND_MS = 250;
+const ROUNDS = 11;
+/** For how long each side runs first, ms: by then its code is compiled. */
+const WARM_MS = 2_000;
 const LARGE = 10 * 1024 * 1024;
 
 type Make = (options: object, onResponse: (response: Incoming) => void) => Outgoing;
@@ -54,7 +57,13 @@ function once(make: Make, options: object, body?: Uint8Array): Promise<void> {
   });
 }
 
-async function measure(side: Side, port: number, connections: number, kind: Kind): Promise<Figure> {
+async function measure(
+  side: Side,
+  port: number,
+  connections: number,
+  kind: Kind,
+  durationMs: number = ROUND_MS,
+): Promise<Figure> {
   const agent = new side.Agent({ keepAlive: true, maxSockets: connections });
   const options = { host: "127.0.0.1", port, agent, ...kind.options };
   let count = 0;
@@ -65,11 +74,11 @@ async function measure(side: Side, port: number, connections: number, kind: Kind
         count++;
       }
     }));
-  await until(performance.now() + ROUND_MS / 4);
+  await until(performance.now() + durationMs / 5);
   count = 0;
   const cpu = process.cpuUsage();
   const start = performance.now();
-  await until(start + ROUND_MS);
+  await until(start + durationMs);
   const { user, system } = process.cpuUsage(cpu);
   const seconds = (performance.now() - start) / 1000;
   agent.destroy();
@@ -94,8 +103,13 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
-function median(figures: readonly Figure[], of: (figure: Figure) => number): number {
-  return figures.map(of).sort((a, b) => a - b)[Math.floor(figures.length / 2)]!;
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+}
+
+function textOf(figures: readonly Figure[]): string {
+  const perSecond = median(figures.map((figure) => figure.perSecond));
+  return `${median(figures.map(({ cpuUs }) => cpuUs)).toFixed(1)} us, ${perSecond.toFixed(0)}/s`;
 }
 
 const isSource = import.meta.url.endsWith(".ts");
@@ -106,19 +120,20 @@ const port = Number(
   await new Promise((resolve) => origin.stdout.once("data", (chunk) => resolve(String(chunk)))),
 );
 
+for (const side of SIDES) await measure(side, port, 10, KINDS[0]!, WARM_MS);
 for (const kind of KINDS) {
   for (const connections of kind.connections) {
-    const figures = new Map<string, Figure[]>(SIDES.map(({ name }) => [name, []]));
+    const own: Figure[] = [];
+    const runtime: Figure[] = [];
     for (let round = 0; round < ROUNDS; round++) {
-      for (const side of SIDES) figures.get(side.name)!.push(await measure(side, port, connections, kind));
+      own.push(await measure(SIDES[0]!, port, connections, kind));
+      runtime.push(await measure(SIDES[1]!, port, connections, kind));
     }
-    const [own, runtime] = SIDES.map(({ name }) => figures.get(name)!);
-    const cpu = [own!, runtime!].map((list) => median(list, (figure) => figure.cpuUs));
-    const rate = [own!, runtime!].map((list) => median(list, (figure) => figure.perSecond));
+    const cpu = median(own.map(({ cpuUs }, round) => runtime[round]!.cpuUs / cpuUs));
+    const rate = median(own.map(({ perSecond }, round) => perSecond / runtime[round]!.perSecond));
     process.stdout.write(
-      `${kind.name}, ${connections} connections: own ${cpu[0]!.toFixed(1)} us, ${rate[0]!.toFixed(0)}/s; ` +
-        `runtime ${cpu[1]!.toFixed(1)} us, ${rate[1]!.toFixed(0)}/s; ` +
-        `CPU x${(cpu[1]! / cpu[0]!).toFixed(2)}, rate x${(rate[0]! / rate[1]!).toFixed(2)}\n`,
+      `${kind.name}, ${connections} connections: own ${textOf(own)}; runtime ${textOf(runtime)}; ` +
+        `CPU x${cpu.toFixed(2)}, rate x${rate.toFixed(2)}\n`,
     );
   }
 }
