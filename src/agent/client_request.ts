@@ -365,11 +365,6 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     this._forgetSent();
   }
 
-  /** The response's head is here. */
-  _onHead(): void {
-    this.#timeout?.watchResponse();
-  }
-
   /** The connection is about to be the user's. */
   _onHandOver(): void {
     this.#timeout?.stop();
@@ -388,7 +383,9 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
 
   #giveBack(): void {
     const exchange = this.#exchange;
-    if (this.shouldKeepAlive) {
+    // What has not been sent by now is not wanted any more, and the connection closes with it.
+    if (!this.finished) this._dropOutput();
+    else if (this.shouldKeepAlive) {
       this.destroyed = true;
       nextTick(() => {
         this._onClose();
@@ -463,13 +460,8 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     if (this._ended) return this;
     const ms = readTimeout(msecs, "msecs");
     if (callback !== undefined) this.once("timeout", callback);
-    this._listenTimeout(ms);
-    return this;
-  }
-
-  /** As setTimeout(), of the response too. */
-  _listenTimeout(ms: number): void {
     this.#anyTimeout.set(ms);
+    return this;
   }
 
   get #anyTimeout(): RequestTimeout {

@@ -34,6 +34,7 @@ import type { Socket } from "../runtime/socket.ts";
 /** A stream with Node's mark of the request that uses it. */
 interface ShownStream extends EventEmitter {
   _httpMessage?: unknown;
+  setTimeout?(ms: number): void;
 }
 
 function ignore(): void {
@@ -71,6 +72,8 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   #isAnnouncing = false;
   #isHeld = false;
   #isReleased = false;
+  /** The response has set the stream's time of inactivity. */
+  #isTimed = false;
   #isOver = false;
   #head: { readonly head: ResponseHead; readonly framing: BodyFraming } | undefined;
   /** The connection is telling something: more of the same bytes may follow. */
@@ -147,12 +150,17 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     if (this.#isOver || this.#isReleased) return;
     stream._httpMessage = this.request;
     stream.on("end", ignore);
+    if (this.#response !== undefined) stream.on("timeout", this.#onTimeout);
   }
+
+  // Whoever has set the stream's time of inactivity; the request's own listener is client_request_timeout.ts's.
+  readonly #onTimeout = (): void => void this.#response!.emit("timeout");
 
   #unshow(): void {
     const stream = this.#stream;
     if (stream === undefined) return;
     stream.off("end", ignore);
+    stream.off("timeout", this.#onTimeout);
     // On a borrowed stream it is for the agent to take off: Node's reads it at 'free'.
     if (stream._httpMessage === this.request && (!this.#isBorrowed || this.#isOver)) {
       stream._httpMessage = null;
@@ -188,6 +196,8 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     if (this.#isReleased) return;
     this.#isReleased = true;
     this.#unshow();
+    // The time of the next request is its own (D6).
+    if (this.#isTimed) this.#stream?.setTimeout?.(0);
     this.#response?._release();
     this.#control?.release();
   }
@@ -269,7 +279,7 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     request._onAnswer();
     request.res = response;
     response.req = request;
-    request._onHead();
+    this.#stream?.on("timeout", this.#onTimeout);
     if (responseFinish.hasSubscribers) responseFinish.publish({ request, response });
     // Before any listener of the user's, so that the connection is given back whatever he does.
     response.on("end", () => this.#onConsumed());
@@ -314,6 +324,7 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   }
 
   #onConsumed(): void {
+    this.#stream?.off("timeout", this.#onTimeout);
     if (this.#isOver && (!this.#isHeld || this.#response!.destroyed && this.#response!.aborted)) return;
     this.request._onEnd();
   }
@@ -432,7 +443,9 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   }
 
   setTimeout(ms: number): void {
-    this.request._listenTimeout(ms);
+    if (this.#isOver) return;
+    this.#isTimed = true;
+    (this.socket as ShownStream).setTimeout?.(ms);
   }
 }
 

@@ -38,8 +38,6 @@ export interface ExchangeOwner extends EventEmitter {
   _onDrain(): void;
   /** A byte of an answer is here: the request is never tried again. */
   _onAnswer(): void;
-  /** The response's head is here. */
-  _onHead(): void;
   /** The connection is about to be the user's. */
   _onHandOver(): void;
   /** The last byte of the response was consumed. */
@@ -50,8 +48,6 @@ export interface ExchangeOwner extends EventEmitter {
   _onFailure(error: Error): void;
   /** It is over. */
   _onClose(): void;
-  /** The response's setTimeout(). */
-  _listenTimeout(ms: number): void;
   /** The connection failed before any byte of an answer: true if the request is tried again. */
   _triesAgain(error: Error, control: ExchangeControl | undefined, isReused: boolean): boolean;
 }

@@ -1,5 +1,5 @@
 /**
- * The 'timeout' of a ClientRequest: by its option, by its agent's, by setTimeout() of the request or of its response.
+ * The 'timeout' of a ClientRequest: by its option, by its agent's, by setTimeout() of the request.
  *
  * Owns which stream's time of inactivity is listened to, the timer that stands for it while a connection is made, and the
  * listeners, which all go in stop(). Ends nothing: 'timeout' is only told (Node's http document, "request.setTimeout()").
@@ -46,8 +46,6 @@ export interface TimedRequest {
   readonly shouldKeepAlive: boolean;
   /** The stream of the connection. */
   readonly socket: unknown;
-  /** The response, which is told too. */
-  readonly res: { emit(event: string): boolean } | null;
   /** Somebody who sees the stream. */
   listenerCount(event: string): number;
   /** Emits 'timeout'. */
@@ -113,12 +111,7 @@ export class RequestTimeout {
     if (this.#ms !== undefined || byOption) this.#startStream(byOption, isBorrowed);
   }
 
-  /** The response's head is here. */
-  watchResponse(): void {
-    this.#stream?.on("timeout", this.#onResponseTimeout);
-  }
-
-  /** setTimeout() of the request or of its response, ms. */
+  /** setTimeout() of the request, ms. */
   set(ms: number): void {
     this.#ms = ms;
     // Before the connection is open its stream is not the adapter's own, unless somebody has asked for it.
@@ -133,7 +126,6 @@ export class RequestTimeout {
     this.#stream = undefined;
     this.#request.timeoutCb = null;
     stream.off("timeout", this.#onTimeout);
-    stream.off("timeout", this.#onResponseTimeout);
     if (this.#request.shouldKeepAlive && !stream.destroyed) stream.setTimeout?.(0);
   }
 
@@ -157,12 +149,9 @@ export class RequestTimeout {
     this.#request.timeoutCb = this.#onTimeout;
     // Node tells it once.
     if (!this.#isTold) stream.once("timeout", this.#onTimeout);
-    if (this.#request.res !== null) stream.on("timeout", this.#onResponseTimeout);
   }
 
   readonly #onTimeout = (): void => void this.#request.emit("timeout");
-
-  readonly #onResponseTimeout = (): void => void this.#request.res?.emit("timeout");
 }
 
 /** Calls `use` with the stream of a request once that is connected. */

@@ -198,7 +198,7 @@ export class OutgoingOutput {
   }
 
   #prefinish(): void {
-    if (this.#isPrefinishEmitted) return;
+    if (this.#isPrefinishEmitted || this.#isDropped) return;
     this.#isPrefinishEmitted = true;
     this.#message._finish();
   }

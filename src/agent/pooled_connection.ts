@@ -176,8 +176,9 @@ export class PooledConnection implements ConnectionOwner {
   get stream(): Duplex | undefined {
     if (this.#stream === undefined && this.#hasSocket) {
       const { socket } = this.connection;
-      this.#setStream(showStream(socket) ?? shownStream(socket, this.#pool.clock));
-      this.#listen();
+      const own = showStream(socket);
+      this.#setStream(own ?? shownStream(socket, this.#pool.clock));
+      this.#listen(true, own === undefined);
       this.connection.stayPaused();
     }
     return this.#stream;
@@ -546,14 +547,14 @@ export class PooledConnection implements ConnectionOwner {
     this.#pool.hooks.onStream(stream, this);
   }
 
-  #listen(hearsClose: boolean = true): void {
+  #listen(hearsClose: boolean = true, hearsErrors: boolean = true): void {
     this.#listeners ??= new StreamListeners({
       onFree: () => this.#pool.hooks.onFree(this.#stream!, this.endpoint),
       onClose: () => this.#closed(undefined),
       onTimeout: () => this.#onStreamTimeout(),
       onAgentRemove: () => this.#onAgentRemove(),
     });
-    this.#listeners.listen(this.#stream!, hearsClose);
+    this.#listeners.listen(this.#stream!, hearsClose, hearsErrors);
   }
 
   #onAgentRemove(): void {

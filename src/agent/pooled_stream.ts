@@ -85,8 +85,8 @@ export class StreamListeners {
     this.#owner = owner;
   }
 
-  /** Listens, unless it does already; once it is to hear of the close it does so until it stops. */
-  listen(stream: Duplex, hearsClose: boolean): void {
+  /** Listens, unless it does already; once it is to hear of the close it does so until it stops. To errors where nobody else does. */
+  listen(stream: Duplex, hearsClose: boolean, hearsErrors: boolean = true): void {
     const owner = this.#owner;
     if (this.#stream === undefined) {
       this.#stream = stream;
@@ -94,7 +94,7 @@ export class StreamListeners {
       this.#on("timeout", () => owner.onTimeout());
       this.#on("agentRemove", () => owner.onAgentRemove());
       // The request has listeners of its own; between two requests, and before the first is told, there are none.
-      this.#on("error", ignore);
+      if (hearsErrors) this.#on("error", ignore);
     }
     if (hearsClose && this.#listeners["close"] === undefined) this.#on("close", () => owner.onClose());
   }

@@ -67,6 +67,8 @@ export class NodeSocket implements Socket {
   readonly #peer: Peer;
   #stream!: Duplex;
   #readStyle: ReadStyle = "onread";
+  /** Node's own listener of 'end', which is called by ours. */
+  #theirEnd: (() => void) | undefined;
   #gate: Gate | undefined;
   #info: SocketInfo | undefined;
   #connecting = true;
@@ -142,6 +144,7 @@ export class NodeSocket implements Socket {
     this.#gate = read instanceof Gate ? read : undefined;
     this.#readStyle = read instanceof Gate ? "flowing" : read;
     stream.on("error", this.#onStreamError);
+    this.#theirEnd = takeEndListener(stream);
     stream.on("end", this.#onStreamEnd);
     stream.on("close", this.#onStreamClose);
     this.#startReading();
@@ -277,7 +280,7 @@ export class NodeSocket implements Socket {
     stream.allowHalfOpen = false;
     this.#stopReading();
     stream.off("error", this.#onStreamError);
-    stream.off("end", this.#onStreamEnd);
+    this.#leaveEnd();
     stream.off("close", this.#onStreamClose);
     for (const chunk of this.#waiting.splice(0)) stream.push(chunk);
     // Reading that was stopped by what waited goes on; resume() would set a flow going that nobody takes.
@@ -309,7 +312,7 @@ export class NodeSocket implements Socket {
     }
     this.#released = true;
     // The 'error' listener stays: an error of the raw stream reaches the TLS stream, and would throw here.
-    this.#stream.off("end", this.#onStreamEnd);
+    this.#leaveEnd();
     this.#stream.off("close", this.#onStreamClose);
     this.#stopReading();
     return this.#stream;
@@ -399,7 +402,13 @@ export class NodeSocket implements Socket {
     if (!this.#released) this.fail(error);
   };
 
+  #leaveEnd(): void {
+    this.#stream.off("end", this.#onStreamEnd);
+    if (this.#theirEnd !== undefined) this.#stream.on("end", this.#theirEnd);
+  }
+
   readonly #onStreamEnd = (): void => {
+    this.#theirEnd?.call(this.#stream);
     // 'end' may follow our own destroy() (tests/runtime/TRAPS.md, trap 11) and an error (a TLS alert, on Bun): an aborted body would
     // look complete.
     if (this.#abandoned || this.#error !== undefined || this.#lent || this.#hasEnded) return;
@@ -521,4 +530,13 @@ export class NodeSocket implements Socket {
 // A stream that closes by itself, neither ended nor failed: what was read so far proves nothing.
 function prematureClose(): Error {
   return argumentError("ERR_STREAM_PREMATURE_CLOSE", "The stream closed before it ended", Error);
+}
+
+// Users count the listeners of a socket of node:net's, and know how many Node has on it: ours stands for its own.
+function takeEndListener(stream: Duplex): (() => void) | undefined {
+  const own = stream.listeners("end").find(({ name }) => name === "onReadableStreamEnd") as
+    | (() => void)
+    | undefined;
+  if (own !== undefined) stream.off("end", own);
+  return own;
 }

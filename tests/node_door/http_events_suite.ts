@@ -252,7 +252,7 @@ test("an early answer ends the upload, and the request is not an error", async (
     const log = logOf(req);
     req.write("the first of many");
     await closed(req);
-    equal(log.filter((line) => !/socket/.test(line)), ["response", "res end", "close", "res close"]);
+    equal(log.filter((line) => !/socket/.test(line)), ["response", "res end", "res close", "close"]);
     is(req.write("more"), false);
   });
 });

@@ -1,31 +1,15 @@
 import http from "@holdfast/agent/http";
 import builtin from "node:http";
-import { readFileSync } from "node:fs";
 import process from "node:process";
 import { equal, is, ok } from "uvu/assert";
 import { suite } from "../harness/suite.ts";
 import { type OrderKit, ordersOf } from "./http_order.ts";
+import { type Order, readRecord } from "./http_record.ts";
 
 const test = suite("http: what is told in each situation");
 
 /** What http_order_record.ts printed on Node 20.20 (Node 25.9 prints the same): name to node:http's log, and ours where it differs. */
-const recorded = readRecord(readFileSync("tests/node_door/http_order.txt", "utf8"));
-
-interface Order {
-  readonly theirs: string;
-  readonly ours: string;
-}
-
-function readRecord(text: string): Map<string, Order> {
-  const orders = new Map<string, Order>();
-  let order: Order = { theirs: "", ours: "" };
-  for (const line of text.trimEnd().split("\n")) {
-    if (line.startsWith("    ")) orders.set(line.trim(), order);
-    else if (line.startsWith("! ")) order = { ...order, ours: line.slice(2) };
-    else order = { theirs: line, ours: line };
-  }
-  return orders;
-}
+const recorded = readRecord("tests/node_door/http_order.txt");
 
 /** Why ours tells something else, by what it is that differs. */
 const REASONS: readonly [string, (name: string, order: Order) => boolean][] = [
