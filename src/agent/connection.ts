@@ -35,8 +35,8 @@ export interface ConnectionOwner {
   onConnectionIdle(connection: Connection, verdict: KeepAliveVerdict): void;
   /** The connection may not carry another exchange, for this reason: the owner closes it, if it has not closed itself. */
   onConnectionSpent(connection: Connection, reason: SpentReason): void;
-  /** The socket is gone: once, last. The error is given where no exchange was there to be told. */
-  onConnectionClosed(connection: Connection, error: Error | undefined): void;
+  /** The socket is gone: once, last. `error` is given where no exchange was there to be told, `cause` is what the socket says. */
+  onConnectionClosed(connection: Connection, error: Error | undefined, cause: Error | undefined): void;
   /** The exchange has bytes of its response that it does not take yet, or is told that it takes them again. */
   onConnectionUnread?(connection: Connection, isUnread: boolean): void;
   /** The socket belongs to the exchange from here on: a change of protocol, or `control.detach()`. */
@@ -258,7 +258,7 @@ export class Connection implements SocketHandler, ResponseSink {
     this.#read = "closed";
     this.#isPaused = false;
     this.#fail(closedError(error, this.#head));
-    this.#owner.onConnectionClosed(this, exchange === undefined ? error : undefined);
+    this.#owner.onConnectionClosed(this, exchange === undefined ? error : undefined, error);
   }
 
   // What the parser says.
@@ -342,12 +342,16 @@ export class Connection implements SocketHandler, ResponseSink {
     if (!isAuthenticated && this.#framing?.kind === "close" && exchange.allowTruncatedTls !== true) {
       return this.abort(
         new ConnectionClosedError("TLS ended without close_notify, so the body may be cut short"),
+        "peer-closed",
       );
     }
     try {
       parser.finish(this);
     } catch (error) {
-      return this.abort(new ConnectionClosedError(closedMessage(this.#head), { cause: error }));
+      return this.abort(
+        new ConnectionClosedError(closedMessage(this.#head), { cause: error }),
+        "peer-closed",
+      );
     }
     if (this.#end === "complete") this.#holdOrComplete(exchange, true);
   }

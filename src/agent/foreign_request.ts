@@ -11,7 +11,9 @@
  */
 
 import type { Duplex } from "node:stream";
-import { parseKeepAlive } from "./core/keep_alive.ts";
+import { AbortError } from "./core/errors.ts";
+import { responseFraming } from "./core/framing.ts";
+import { type KeepAliveVerdict, keepAliveVerdict } from "./core/keep_alive.ts";
 import type { Link } from "./core/linked_list.ts";
 import type { Ticket } from "./core/pool.ts";
 import { isIdempotent } from "./core/retry.ts";
@@ -19,6 +21,16 @@ import type { KnownEndpoint } from "./endpoint_table.ts";
 import type { PoolOfWaiters } from "./exchange_waiter.ts";
 import type { PooledConnection, QueueDeadline, Waiter } from "./pooled_connection.ts";
 import { capture, type Context, run } from "../runtime/context.ts";
+
+/** What its response shows. */
+export interface NodeResponse {
+  readonly headers?: Readonly<Record<string, unknown>>;
+  readonly statusCode?: number;
+  readonly httpVersionMajor?: number;
+  readonly httpVersionMinor?: number;
+  /** All of it has come. */
+  readonly complete?: boolean;
+}
 
 /** What a ClientRequest of node:http shows its agent. */
 export interface NodeRequest {
@@ -33,7 +45,7 @@ export interface NodeRequest {
   /** Inactivity that the user was promised to hear of, ms. */
   readonly timeout?: number | undefined;
   /** The response, once there is one. */
-  readonly res?: { readonly headers?: Readonly<Record<string, unknown>> } | null | undefined;
+  readonly res?: NodeResponse | null | undefined;
   /** Whether the request and its response leave the connection open. */
   readonly shouldKeepAlive?: boolean;
   /** As sent. */
@@ -100,6 +112,8 @@ export class ForeignRequest implements Waiter {
   readonly #pool: PoolOfWaiters;
   readonly #settings: ForeignSettings;
   readonly context: Context;
+  /** What others had read from its stream. */
+  #bytesBefore = 0;
   #isSettled = false;
   /** What stands in front of the request's `destroy`. */
   #watcher: unknown;
@@ -144,6 +158,7 @@ export class ForeignRequest implements Waiter {
     // The peer ended in this very moment: another connection, for nothing was sent.
     if (stream === undefined) return this.#pool.askAgain(this);
     this.#settle();
+    this.#bytesBefore = bytesReadOf(stream);
     if (isReused) {
       this.request.reusedSocket = true;
       forbidRetry(this.request);
@@ -156,15 +171,25 @@ export class ForeignRequest implements Waiter {
     // Node's mark, which its agent takes off: a parked stream would hold the request and its response.
     (stream as { _httpMessage?: unknown })._httpMessage = null;
     if (stream.destroyed || !stream.writable) return void stream.destroy();
-    const { request } = this;
-    const { timeout, max } = parseKeepAlive(String(request.res?.headers?.["keep-alive"] ?? ""));
-    const idleMs = timeout === undefined
-      ? Infinity
-      : timeout * 1000 - this.#settings.agentKeepAliveTimeoutBuffer;
-    if (idleMs <= 0 || max === 0 || request.shouldKeepAlive === false) return void stream.destroy();
+    const { reusable, reason, idleTimeoutMs = Infinity } = this.#verdict;
+    if (!reusable) return this.pooled!.refuse(reason!);
     // The idle timer is the pool's, and the next request's own is set when it begins (D6).
     setStreamTimeout(stream, 0);
-    this.pooled!.takeBack(idleMs);
+    this.pooled!.takeBack(idleTimeoutMs);
+  }
+
+  lossReason(): string | undefined {
+    const { request, pooled } = this;
+    const { res } = request;
+    if (res?.complete === true) return this.#verdict.reason;
+    const stream = pooled!.stream!;
+    // Something came that was no response.
+    if ((res ?? undefined) === undefined && bytesReadOf(stream) > this.#bytesBefore) return "protocol-error";
+    return stream.readableEnded ? "peer-closed" : undefined;
+  }
+
+  get #verdict(): KeepAliveVerdict {
+    return verdictOf(this.request, this.#settings.agentKeepAliveTimeoutBuffer);
   }
 
   fail(error: Error | undefined): void {
@@ -179,7 +204,7 @@ export class ForeignRequest implements Waiter {
     this.#isSettled = true;
     const { pooled, request } = this;
     if (pooled === undefined) this.#pool.cancel(this);
-    else pooled.abort(this, new Error("The request was destroyed"), false);
+    else pooled.abort(this, new AbortError(), false);
     // Without an error of ours: it says its own.
     request.onSocket(undefined);
     this.#pool.drain();
@@ -206,6 +231,38 @@ export class ForeignRequest implements Waiter {
     }
     this.#watcher = undefined;
   }
+}
+
+/** What our own connections ask, asked of what such a request shows. */
+function verdictOf(request: NodeRequest, bufferMs: number): KeepAliveVerdict {
+  const { headers = {}, statusCode = 200, httpVersionMajor = 1, httpVersionMinor = 1 } = request.res ?? {};
+  const field = (name: string): string | undefined =>
+    headers[name] === undefined ? undefined : String(headers[name]);
+  const contentLength = field("content-length");
+  const transferEncoding = field("transfer-encoding");
+  const framing = responseFraming(request.method ?? "GET", statusCode, { contentLength, transferEncoding });
+  const verdict = keepAliveVerdict({
+    head: {
+      httpVersionMajor,
+      httpVersionMinor,
+      status: statusCode,
+      connection: field("connection") ?? "",
+      keepAlive: field("keep-alive") ?? "",
+      hasTransferEncoding: transferEncoding !== undefined,
+      hasContentLength: contentLength !== undefined,
+    },
+    framing: framing.kind === "fault" ? { kind: "close" } : framing,
+    // Node's client sends it, and goes by the answer alone.
+    connectionClose: /(^|[\s,])close($|[\s,])/i.test(String(request.getHeader?.("connection") ?? "")),
+    bufferMs,
+  });
+  return verdict.reusable && request.shouldKeepAlive === false ? SAID_CLOSE : verdict;
+}
+
+const SAID_CLOSE: KeepAliveVerdict = { reusable: false, reason: "request-close" };
+
+function bytesReadOf(stream: Duplex): number {
+  return (stream as { bytesRead?: number }).bytesRead ?? 0;
 }
 
 function setStreamTimeout(stream: Duplex, timeoutMs: number): void {

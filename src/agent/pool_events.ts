@@ -27,9 +27,10 @@ export interface ConnectionEvent {
    * that was to be reused closed before a byte was sent); "given" (a user's own, by 'free').
    *
    * Of an end: an error's `code`, or "peer-closed", "response-close", "request-close", "close-delimited", "surplus-bytes",
-   * "request-unfinished", "protocol-error", "aborted", "expired", "room" (closed for a waiter of another origin), "turn" (for
-   * one that had waited longer), "free-limit", "not-kept", "cap", "max-requests", "max-lifetime", "hint-expired", "hint-max",
-   * "idle-closed", "agent-closed", "detached", "closed"...
+   * "request-unfinished", "protocol-error", "http-1.0", "aborted", "expired" (it lay idle for so long), "room" (closed for a
+   * waiter of another origin), "turn" (for one that had waited longer), "free-limit", "not-kept", "cap", "max-requests",
+   * "max-lifetime", "hint-expired", "hint-max", "idle-closed", "agent-closed", "detached" (its user has it), "closed" (by its
+   * user)...
    */
   readonly reason: string;
   /** Requests on it so far. */

@@ -42,6 +42,8 @@ export interface WaiterOf<Pooled> {
   start(pooled: Pooled): void;
   /** Ends before it has begun. At most the first call counts. */
   fail(error: Error): void;
+  /** Why the stream that it uses is gone, as far as it can see; undefined: it cannot. */
+  lossReason?(): string | undefined;
 }
 
 /** The end of a waiter's time in the queue. */

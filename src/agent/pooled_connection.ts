@@ -82,6 +82,8 @@ export class PooledConnection implements ConnectionOwner {
   #lost: Waiter | undefined;
   /** Why it was, where that was seen before the socket's close. */
   #loss: SpentReason | undefined;
+  /** Why it ends, where its user or the agent said so before anything else did. */
+  #why: string | undefined;
   /** Closed by a FIN of ours, or behind the last response, as both sides know. */
   #isOrderly = false;
   /** Given up while a createConnection was at work: the slot comes back when it has answered. */
@@ -153,7 +155,7 @@ export class PooledConnection implements ConnectionOwner {
   /** The createConnection is still at work, and may yet open a socket: its slot counts on, for a while. */
   #abandon(): void {
     this.#isAbandoned = true;
-    this.#end("aborted");
+    this.#end(this.#why ?? "aborted");
     this.#pool.core.close(this.slot, "aborted");
     const giveUp = (): void => this.#answerAbandoned(undefined);
     // Somebody may wait for the slot, unless all were told to end.
@@ -248,6 +250,7 @@ export class PooledConnection implements ConnectionOwner {
   /** `waiter` gives up, which ends its connection if that is dialled for it or carries it. */
   abort(waiter: Waiter, error: Error, isCarried: boolean): void {
     if (this.#lost === waiter) return this.#giveUpLost(error);
+    if (this.#isDialledFor(waiter) || (isCarried && this.#next !== waiter)) this.#why ??= errorReason(error);
     if (this.#next === waiter) {
       this.#next = undefined;
       if (this.connection.socket.destroyed) this.#pool.core.close(this.slot, "peer-closed");
@@ -268,13 +271,19 @@ export class PooledConnection implements ConnectionOwner {
     if (this.#lost !== undefined) return this.#giveUpLost(error);
     const waiter = this.#phase === "dialling" ? this.#dialler : this.#next;
     this.#next = undefined;
-    this.slot.reason ??= errorReason(error);
+    this.#why ??= this.slot.reason ?? errorReason(error);
     if (this.#hasSocket && this.#borrower === undefined) this.connection.abort(error);
     else if (this.#borrower !== undefined) {
       // Who has the stream says himself that it was hung up.
       this.#stream!.destroy(error instanceof AgentDestroyedError ? undefined : error);
     } else this.destroy();
     if (this.#borrower === undefined) waiter?.fail(error);
+  }
+
+  /** The borrower of the stream says that it may not serve another, and why. */
+  refuse(reason: string): void {
+    this.#why ??= reason;
+    this.#stream!.destroy();
   }
 
   /** Closes at once. */
@@ -352,8 +361,8 @@ export class PooledConnection implements ConnectionOwner {
     this.detach();
   }
 
-  onConnectionClosed(_connection: Connection, error: Error | undefined): void {
-    this.#closed(error);
+  onConnectionClosed(_connection: Connection, error: Error | undefined, cause: Error | undefined): void {
+    this.#closed(error, cause);
   }
 
   #attach(socket: Socket): void {
@@ -463,7 +472,7 @@ export class PooledConnection implements ConnectionOwner {
     else reuseSocket!(stream, waiter.request);
   }
 
-  #closed(error: Error | undefined): void {
+  #closed(error: Error | undefined, told: Error | undefined = error): void {
     const dialler = this.#dialler;
     if (this.#isDetached) this.#failDialler(dialler, error);
     if (this.#phase === "gone") return;
@@ -474,8 +483,8 @@ export class PooledConnection implements ConnectionOwner {
       this.#lost = next;
       return this.#pool.afterNews(false, () => this.#redial());
     }
-    const cause = error ?? this.#stream?.errored ?? undefined;
-    const reason = cause === undefined ? "closed" : errorReason(cause);
+    const cause = told ?? this.#stream?.errored ?? undefined;
+    const reason = cause !== undefined ? errorReason(cause) : this.#borrower?.lossReason?.() ?? "closed";
     if (dialler !== undefined && !hasArrived(cause)) this.#leave(reason, "unseen");
     else {
       this.#leave(reason, this.#isOrderly && this.connection.hasPeerEnded ? "answered" : "unheard");
@@ -514,13 +523,19 @@ export class PooledConnection implements ConnectionOwner {
    */
   #leave(reason: string, end: "unseen" | "answered" | "unheard"): void {
     if (this.#phase === "gone") return;
-    this.#end(this.slot.reason ?? reason);
+    this.#end(this.#why ?? this.#toldReason ?? reason);
     if (end === "unseen") this.#pool.forget(this);
     else {
       this.#pool.core.close(this.slot, reason);
       this.#pool.linger(this, end === "answered");
     }
     this.#pool.drain();
+  }
+
+  /** What the pool closed it for; of the ends of its time the pool knows only that one has come. */
+  get #toldReason(): string | undefined {
+    const { reason } = this.slot;
+    return reason === "expired" && this.#expiresAt === this.#diesAt ? "max-lifetime" : reason;
   }
 
   #end(reason: string): void {
@@ -565,6 +580,7 @@ export class PooledConnection implements ConnectionOwner {
 
   #onStreamTimeout(): void {
     if (this.slot.state !== "free") return;
+    this.#why ??= "expired";
     this.#pool.core.close(this.slot, "expired");
     this.#pool.drain();
   }

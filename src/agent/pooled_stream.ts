@@ -145,6 +145,7 @@ export function asError(thrown: unknown): Error {
 /** A close's reason for the counts. */
 export function errorReason(error: Error): string {
   const { code } = error as { code?: unknown };
+  if (code === "ABORT_ERR") return "aborted";
   return typeof code === "string" ? code : error.name;
 }
 
