@@ -13,8 +13,6 @@ import { headerEntries } from "./core/request_serializer.ts";
 /** A request whose headers may still change. */
 export interface HeadedRequest {
   readonly host: string;
-  readonly method: string;
-  readonly path: string;
   setHeader(name: string, value: string): unknown;
   getHeader(name: string): unknown;
 }
@@ -39,11 +37,7 @@ export function setHeaders(
     : Boolean(options.setHost);
   const host = request.getHeader("host");
   checkHostHeader(host);
-  if (setsHost && !host) {
-    // RFC 9110 section 7.2: Host is the target's authority, which of a CONNECT is all of the target (Node 26).
-    const isTunnel = request.method === "CONNECT" && options.path;
-    request.setHeader("Host", isTunnel ? request.path : hostLine(request.host, port, defaultPort));
-  }
+  if (setsHost && !host) request.setHeader("Host", hostLine(request.host, port, defaultPort));
   if (options.auth && !request.getHeader("Authorization")) {
     request.setHeader("Authorization", `Basic ${Buffer.from(options.auth).toString("base64")}`);
   }

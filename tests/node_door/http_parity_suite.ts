@@ -115,6 +115,19 @@ test("what server.address() says are options of a request", async () => {
   );
 });
 
+test("a connection to a name has one listener for 'error' between its requests, as in Node", async () => {
+  await withAgent({ keepAlive: true }, answerOk, async (ask) => {
+    const counts: number[] = [];
+    for (let i = 0; i < 2; i++) {
+      const req = ask({ host: "localhost", family: 4 });
+      req.on("socket", (socket) => counts.push(socket.listenerCount("error")));
+      await textOf(await responseTo(req.end()));
+      await closed(req);
+    }
+    equal(counts, [1, 1]);
+  });
+});
+
 // What is an instance of what.
 
 test("messages of the runtime's own server are instances of our classes, and ours of no subclass", async () => {
@@ -231,22 +244,6 @@ test("a port that is none, and a socketPath that is no text, are said at the cal
 test("an address to bind to that is none is ERR_INVALID_IP_ADDRESS, with what it was", async () => {
   const error = await errorOf(http.get({ host: "127.0.0.1", port: 1, localAddress: "x", agent: false }));
   equal([error["code"], error.message], ["ERR_INVALID_IP_ADDRESS", "Invalid IP address: x"]);
-});
-
-test("the Host of a CONNECT is its target", async () => {
-  await withAgent(
-    {},
-    (socket) => socket.end("HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n"),
-    async (ask, _agent, origin) => {
-      for (const headers of [undefined, { host: "mine" }]) {
-        const req = ask({ method: "CONNECT", path: "example.com:443", ...headers && { headers } });
-        req.on("connect", (_res, stream) => stream.destroy());
-        req.end();
-        await new Promise((resolve) => req.once("close", resolve));
-      }
-      equal(origin.heads.map((head) => /^host: (.*)$/im.exec(head)![1]), ["example.com:443", "mine"]);
-    },
-  );
 });
 
 test("a symbol is no header's and no trailer's value: a TypeError with a code", () => {
