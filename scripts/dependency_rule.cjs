@@ -10,6 +10,7 @@ const builtin = (names) => `^(node:)?(${names})$`;
 /** The rest of src/agent, from the ground up: a file may import those above it. */
 const AGENT_ORDER = [
   "exchange",
+  "connection_control",
   "connection",
   "socket_stream",
   "options",
@@ -59,6 +60,8 @@ const AGENT_ORDER = [
   "outgoing_message",
   "client_request",
 ];
+/** These know no runtime and nothing of Node: they carry one exchange over any socket. */
+const CARRIERS = ["connection_control", "connection"];
 /** These are split: `client_request_options.ts` counts as `client_request.ts`. */
 const SPLIT = ["incoming_message", "outgoing_message", "client_request"];
 const agentFile = (name) => `^src/agent/${name}${SPLIT.includes(name) ? "[a-z_]*" : ""}\\.ts$`;
@@ -83,13 +86,15 @@ const allowed = [
   { from: { path: "^src/runtime/context\\.ts$" }, to: { path: builtin("async_hooks") } },
   { from: { path: "^src/runtime/process\\.ts$" }, to: { path: builtin("process") } },
   { from: { path: "^src/runtime/mod\\.ts$" }, to: { path: RUNTIME } },
-  {
-    from: { path: agentFile("connection") },
-    to: { path: [CORE, agentFile("exchange")] },
-  },
-  { from: { path: agentFile("connection") }, to: { path: CONTRACT, dependencyTypes: ["type-only"] } },
+  ...CARRIERS.flatMap((name) => [
+    {
+      from: { path: agentFile(name) },
+      to: { path: [CORE, agentFile("exchange"), agentFile("connection_control")] },
+    },
+    { from: { path: agentFile(name) }, to: { path: CONTRACT, dependencyTypes: ["type-only"] } },
+  ]),
   ...AGENT_ORDER.flatMap((name, index) => {
-    if (name === "connection") return [];
+    if (CARRIERS.includes(name)) return [];
     const above = AGENT_ORDER.slice(0, index + 1).map(agentFile);
     const node = "events|stream|buffer|diagnostics_channel" + (name === "content_coding" ? "|zlib" : "");
     const to = [...above, CORE, "^src/runtime/(mod|context)\\.ts$", CONTRACT, builtin(node)];

@@ -15,7 +15,8 @@ import type { HeaderBlock } from "./core/headers.ts";
 import { type CloseReason, type KeepAliveVerdict, keepAliveVerdict } from "./core/keep_alive.ts";
 import { type ResponseHead, ResponseParser, type ResponseSink } from "./core/response_parser.ts";
 import { SpareParsers } from "./core/spare_parsers.ts";
-import type { Exchange, ExchangeControl } from "./exchange.ts";
+import { Control } from "./connection_control.ts";
+import type { Exchange } from "./exchange.ts";
 import type { Socket, SocketHandler } from "../runtime/socket.ts";
 
 /** Why a connection is not used again: what the heads said, or what the socket did. */
@@ -440,53 +441,6 @@ export class Connection implements SocketHandler, ResponseSink {
     this.#isPaused = false;
     this.#rest = undefined;
     exchange?.onError(error);
-  }
-}
-
-/** One exchange's hold on its connection, which ends with the exchange: a late write never reaches another's request. */
-class Control implements ExchangeControl {
-  readonly #connection: Connection;
-  readonly #exchange: Exchange;
-  readonly #writtenBefore: number;
-  readonly #readBefore: number;
-
-  constructor(connection: Connection, exchange: Exchange) {
-    this.#connection = connection;
-    this.#exchange = exchange;
-    this.#writtenBefore = connection.socket.bytesWritten;
-    this.#readBefore = connection.socket.bytesRead;
-  }
-
-  get socket(): Socket {
-    return this.#connection.socket;
-  }
-
-  get bytesWritten(): number {
-    return this.socket.bytesWritten - this.#writtenBefore;
-  }
-
-  get bytesRead(): number {
-    return this.socket.bytesRead - this.#readBefore;
-  }
-
-  write(chunk: Uint8Array, more = false): boolean {
-    return this.#connection.writeBody(this.#exchange, chunk, more);
-  }
-
-  end(): void {
-    this.#connection.endBody(this.#exchange);
-  }
-
-  resume(): void {
-    this.#connection.resume(this.#exchange);
-  }
-
-  release(): void {
-    this.#connection.release(this.#exchange);
-  }
-
-  detach(): void {
-    this.#connection.detach(this.#exchange);
   }
 }
 
