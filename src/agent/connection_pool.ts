@@ -287,14 +287,13 @@ export class ConnectionPool
     waiter.pooled = pooled;
     this.connections.add(pooled);
     const { options, isSecure } = waiter.endpoint;
-    // A key log is written while TLS is set up, when a dialled socket has no stream yet.
-    const isWatchedTls = isSecure && this.hooks.isKeyLogWatched;
-    const isByStream = waiter.usesStream || this.hooks.isDialReplaced || needsStream(options) || isWatchedTls;
+    const isByStream = waiter.usesStream || this.hooks.isDialReplaced || needsStream(options);
     try {
       if (isByStream) this.hooks.openStream(waiter, (error, stream) => pooled.answer(error, stream));
       else {
         const { connect: target } = waiter.endpoint;
-        const dial = isSecure && waiter.showsSocket === true ? this.#connectShownTls : this.#connect;
+        const isShown = isSecure && (waiter.showsSocket === true || this.hooks.isKeyLogWatched);
+        const dial = isShown ? this.#connectShownTls : this.#connect;
         pooled.dial((connection) => dial(target, connection));
       }
     } catch (error) {

@@ -221,6 +221,34 @@ for (const runtime of ADAPTERS) {
       await agent.close();
     }));
 
+  test(`${over}: a look-up that never answers ends with the connectTimeout, and its socket with it`, async () => {
+    const agent = new http.Agent({ connectTimeout: 50, ...runtime && { runtime } });
+    const request = http.get({ host: "a.test", port: 1, agent, lookup: () => {} });
+    const seen = socketLog(request);
+    const error = await new Promise<Error & { code?: string }>((resolve) =>
+      void request.on("error", resolve)
+    );
+    is(error.code, "ETIMEDOUT");
+    await closed(request);
+    is(seen.socket!.destroyed, true);
+    equal(seen.log.filter((line) => !line.startsWith("close")), []);
+    await agent.close();
+  });
+
+  test(`${over}: agent.sockets shows the socket that connects, and it is the request's`, () =>
+    withOrigin(async ({ port }) => {
+      const agent = agentOver(runtime);
+      const request = http.get({ host: "a.test", port, agent, lookup: lookupOf(["127.0.0.1"]) as never });
+      const [[socket]] = Object.values(agent.sockets) as unknown as [[net.Socket]];
+      is(socket instanceof net.Socket, true);
+      is(socket.connecting, true);
+      is(await textOf(await responseTo(request)), "body");
+      await closed(request);
+      const [[free]] = Object.values(agent.freeSockets) as unknown as [[net.Socket]];
+      is(free, socket);
+      agent.destroy();
+    }));
+
   test(`${over}: an upgrade gives the socket that 'socket' gave`, async () => {
     const origin = await wireOrigin((socket) => {
       socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nfirst");
