@@ -193,6 +193,24 @@ test("pieces of a large body are each the reader's own, and all of them are the 
   }
 });
 
+test("a short body is the reader's own as well: its memory holds nothing else", async () => {
+  const at = fixture();
+  at.serve("a", (peer) => void peer.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nshort"));
+  const get = async (): Promise<ResponseBody> => {
+    const { body } = await at.agent.request("http://a/");
+    await at.clock.settle();
+    return body;
+  };
+  const read = [await (await get()).bytes()];
+  for await (const piece of await get()) read.push(piece);
+  for (const piece of read) {
+    assert.is(text(piece), "short");
+    assert.is(piece.constructor, Uint8Array);
+    assert.is(piece.buffer.byteLength, 5);
+  }
+  at.agent.destroy();
+});
+
 test("what forEach()'s reader throws closes the connection and is what it rejects with", async () => {
   const fault = new Error("enough");
   const readers: ((piece: Uint8Array) => unknown)[] = [
