@@ -1,7 +1,8 @@
 /**
  * The cost of a request as an outsider sees it: a Duplex for a socket, given by `createConnection`, that answers what is written in the
  * next tick; agents made as users make them; the runtime's own http.request, our http face and agent.request. Beside them
- * node:http's own Agent with the same sockets.
+ * node:http's own Agent with the same sockets, and `memory alone`: no agent, but as many objects and bytes as agent.request makes, with
+ * nothing done with them (pool_control.ts). What that grows by is the collector's and the cache's.
  *
  * ```sh
  * node npm/esm/bench/pool_faces.js [part of a row's name] [part of a contender's]     # or deno run -A bench/pool_faces.ts, or bun
@@ -15,6 +16,7 @@
 import * as http from "node:http";
 import process from "node:process";
 import { Duplex } from "node:stream";
+import { Control } from "./pool_control.ts";
 import { Agent } from "../mod.ts";
 import * as face from "../src/http.ts";
 
@@ -114,6 +116,10 @@ const CONTENDERS: Readonly<Record<string, (limits: Limits) => Contender>> = {
   "node:http, our agent": (limits) =>
     byRequest(http.request, new Agent(options(limits)) as unknown as http.Agent),
   "node:http, its agent": (limits) => byRequest(http.request, new http.Agent(options(limits))),
+  "memory alone": ({ maxSockets, maxTotalSockets }) => {
+    const control = new Control(Math.min(maxSockets ?? Infinity, maxTotalSockets ?? Infinity));
+    return { send: (host) => control.send(host), destroy: (): void => {} };
+  },
 };
 
 function turn(): Promise<void> {
@@ -235,6 +241,8 @@ const ROWS: readonly [string, readonly number[], Task][] = [
   ["closed sockets", [50, 500, 5_000], byClosed],
 ];
 
+/** The rows in which sockets are neither held nor closed. */
+const CONTROLLED = /^(waiting|burst|origins|busy)/;
 const isWarm = new Set<string>();
 
 for (const [title, sizes, task] of ROWS) {
@@ -242,6 +250,7 @@ for (const [title, sizes, task] of ROWS) {
   console.log(`by ${title}`);
   for (const [name, make] of Object.entries(CONTENDERS)) {
     if (!name.includes(contenders)) continue;
+    if (name === "memory alone" && !CONTROLLED.test(title)) continue;
     for (const start = cpu(); cpu() - start < (isWarm.has(name) ? WARM_US / 3 : WARM_US);) {
       await task(make, sizes[0]!);
     }

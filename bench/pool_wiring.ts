@@ -8,7 +8,8 @@
  * ```
  *
  * CPU time in microseconds a request, the best of the rounds; `last/first` is the growth. `addRequest` is our agent as a request
- * of node:http uses it, without that request; `node:http's` the same with the built-in agent.
+ * of node:http uses it, without that request; `node:http's` the same with the built-in agent. `memory alone` is no agent: as many
+ * objects and bytes with nothing done with them (pool_control.ts). What it grows by is the collector's and the cache's.
  *
  * @module
  */
@@ -16,6 +17,7 @@
 import * as http from "node:http";
 import process from "node:process";
 import { Duplex } from "node:stream";
+import { Control } from "./pool_control.ts";
 import { Agent, type AgentOptions, type Connect, type Socket, type SocketHandler } from "../mod.ts";
 
 const only = process.argv[2] ?? "";
@@ -146,10 +148,19 @@ function byStream(name: string, agent: http.Agent): Contender {
   };
 }
 
+function memoryAlone({ maxSockets, maxTotalSockets }: AgentOptions): Contender {
+  const control = new Control(Math.min(maxSockets ?? Infinity, maxTotalSockets ?? Infinity));
+  return { name: "memory alone", send: (host) => control.send(host), destroy: (): void => {} };
+}
+
+/** The rows in which sockets are neither held nor closed. */
+const CONTROLLED = /^(waiting|origins)/;
+
 const CONTENDERS: readonly ((options: AgentOptions) => Contender)[] = [
   own,
   (options) => byStream("addRequest", new Agent({ ...limits, ...options }) as unknown as http.Agent),
   (options) => byStream("node:http's", new http.Agent({ ...limits, ...options } as http.AgentOptions)),
+  memoryAlone,
 ];
 
 const later = (): Promise<void> => new Promise((resolve) => setTimeout(resolve));
@@ -177,7 +188,6 @@ async function cost(count: number, atOnce: number, send: (n: number) => Promise<
 /** One size of a row: its cost with one contender. */
 type Task = (make: (options: AgentOptions) => Contender, size: number) => Promise<number>;
 
-/** Keeps what fails when a contender is destroyed at the end of its row from anybody's ears. */
 /** For each request while `waiting` senders keep the queue as long as it is; then `destroy` ends them. */
 async function costOfWaiting(
   waiting: number,
@@ -205,6 +215,7 @@ async function costOfWaiting(
   return result;
 }
 
+/** Keeps what fails when a contender is destroyed at the end of its row from anybody's ears. */
 function quietly(promise: Promise<unknown>): Promise<unknown> {
   return promise.catch(() => {});
 }
@@ -279,6 +290,7 @@ for (const [title, sizes, task] of ROWS) {
   if (!title.includes(only)) continue;
   console.log(`by ${title}`);
   for (const make of CONTENDERS) {
+    if (make === memoryAlone && !CONTROLLED.test(title)) continue;
     // A row that has taken too long already does so at larger sizes, too.
     const costs: number[] = [];
     for (const start = cpu(); cpu() - start < WARM_US;) await task(make, sizes[0]!);

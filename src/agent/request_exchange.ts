@@ -367,6 +367,8 @@ export class LeanExchange implements Exchange, LastingRequest, UploadOwner, Body
     this.#isDone = true;
     if (this.#moments !== undefined) this.#moments.endMs = this.#dispatcher.clock.now();
     this.#deadlines?.stop();
+    // Who waited long is old, and V8 takes what is new and held by what is old for alive, even by what is dead.
+    this.#deadlines = undefined;
     this.#retryTimer?.cancel();
     this.#leaveSignal?.();
     if (this.#plan.isUpload) {

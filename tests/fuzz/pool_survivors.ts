@@ -52,10 +52,9 @@ export const SURVIVORS: readonly (readonly [reason: string, faults: readonly str
     ],
   ],
   [
-    "Never read before it is set: a slot is parked before its time counts, a ticket is passed before the time of that does",
+    "Never read before it is set: a slot is parked before its time counts",
     [
       "pool_records: expiresAt: number = Infinity; | Infinity -> 0",
-      "pool_records: firstPassedAt: number = Infinity; | Infinity -> 0",
     ],
   ],
   [
