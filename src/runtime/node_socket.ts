@@ -224,7 +224,7 @@ export class NodeSocket implements Socket {
     if (error !== undefined) this.#error ??= this.#socketError(error);
     this.#drop();
     // As Node's client leaves a stream that it gives up: with no reader on it.
-    this.#stream.off("end", this.#onStreamEnd);
+    this.#leaveEnd();
     // The stream has closed already and only waited for the reader.
     if (this.#closeWaits) queueMicrotask(() => this.#close());
     else this.#destroyStream();
