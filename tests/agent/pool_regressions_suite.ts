@@ -82,7 +82,7 @@ function polledPool(fields: readonly string[] = []): PolledPool {
     onTold: () => result.poll(),
     poll: () => due.splice(0).forEach((fn) => fn()),
     news: async () => {
-      await clock.advance(10);
+      await clock.advance(25);
       result.poll();
     },
     send: (init) => request(result.pool, target, init),
@@ -109,7 +109,7 @@ for (const [name, [reason, lose]] of Object.entries(LOSSES)) {
     await warm(at);
     const pending = at.send(POST);
     lose(at.peers[0]!);
-    await at.clock.advance(9);
+    await at.clock.advance(24);
     at.poll();
     assert.is(at.network.connects, 1, "dialled before the server has heard of the end");
     await at.news();
