@@ -25,7 +25,7 @@ import {
 import type { SpareParsers } from "./core/spare_parsers.ts";
 import { RecentMap } from "./recent_map.ts";
 import { authorizationOf, type RequestTarget, unbracketed } from "./options.ts";
-import { readInput, readPlace, type RequestInput } from "./request_input.ts";
+import { plainTarget, readInput, readPlace, type RequestInput } from "./request_input.ts";
 import type { AgentRequestInit } from "./request_plan.ts";
 import type { ConnectOptions } from "../runtime/socket.ts";
 
@@ -54,6 +54,10 @@ export class AgentEndpoints {
   /** Origin to endpoint, for as long as the options stay as they are. */
   readonly #origins = new RecentMap<KnownEndpoint>(MAX_ORIGINS);
   #originsVersion = -1;
+  /** The origin of the last `agent.request()`, as long as the options stay as they are. */
+  #lastOrigin:
+    | { readonly origin: string; readonly endpoint: KnownEndpoint; readonly host: string }
+    | undefined;
   /** The last plain endpoint of a request of ours, for as long as the options stay as they are. */
   #last: KnownEndpoint | undefined;
   #lastVersion = -1;
@@ -110,16 +114,30 @@ export class AgentEndpoints {
 
   /** The target of `agent.request()`. Throws ERR_INVALID_URL, ERR_INVALID_PROTOCOL and what `init` has wrong. */
   target(input: RequestInput, init: AgentRequestInit | undefined): RequestTarget {
+    const known = typeof input === "string" ? this.#ofLastOrigin(input, init) : undefined;
+    if (known !== undefined) return known;
     const { url, path } = readInput(input);
     const place = readPlace(init);
-    return {
-      endpoint: place === undefined
-        ? this.#ofOrigin(url)
-        : this.#ofUrl(url, isReplaced(this.#agent.getName), place),
-      host: url.host,
-      path,
-      authorization: authorizationOf(url),
-    };
+    const { host } = url;
+    const authorization = authorizationOf(url);
+    if (place !== undefined) {
+      const endpoint = this.#ofUrl(url, isReplaced(this.#agent.getName), place);
+      return { endpoint, host, path, authorization };
+    }
+    const endpoint = this.#ofOrigin(url);
+    this.#lastOrigin = { origin: url.origin, endpoint, host };
+    return { endpoint, host, path, authorization };
+  }
+
+  /** Most programs ask one origin many times. */
+  #ofLastOrigin(input: string, init: AgentRequestInit | undefined): RequestTarget | undefined {
+    const last = this.#lastOrigin;
+    if (last === undefined || this.#originsVersion !== this.#options.version) return undefined;
+    const path = plainTarget(input, last.origin);
+    if (path === undefined || readPlace(init) !== undefined || isReplaced(this.#agent.getName)) {
+      return undefined;
+    }
+    return { endpoint: last.endpoint, host: last.host, path, authorization: undefined };
   }
 
   #nameOf(options: NodeOptions): string {

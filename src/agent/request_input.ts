@@ -34,6 +34,20 @@ export function readInput(input: RequestInput): { url: URL; path: string } {
   return { url: readUrl(origin), path };
 }
 
+const PLAIN_TARGET = /^\/[\w\-.~!$&()*+,;=:@%/?]*$/;
+
+/**
+ * The path and query of a URL of a known `origin`, as a URL serialises it, that says them in characters which no URL changes;
+ * undefined: it is another's, or has to be parsed, which takes a twelfth of a request's time (measured on Deno and Bun).
+ */
+export function plainTarget(text: string, origin: string): string | undefined {
+  if (!text.startsWith(origin)) return undefined;
+  const target = text.slice(origin.length);
+  if (!PLAIN_TARGET.test(target) || target.endsWith("?")) return undefined;
+  // Dot segments are resolved, "%2e" among them.
+  return target.includes("/.") || target.includes("%2") ? undefined : target;
+}
+
 /** What of a connection a call says itself, over the agent's own options; undefined: nothing. */
 export function readPlace(init: AgentRequestInit | undefined): Record<string, unknown> | undefined {
   if (init === undefined) return undefined;
