@@ -24,6 +24,20 @@ export function nodeError(error: Error, isNodes: boolean, told: unknown): Error 
   return isNodes || isUsers || isUnchanged(error.cause, error) ? error.cause : socketFailure(error);
 }
 
+/**
+ * A handshake that failed is, to who had begun to write, a write that failed: Node's client writes ahead of it. `failed` is
+ * what {@linkcode nodeError} makes of it, and the cause of what is told.
+ */
+export function handshakeError(error: Error, failed: Error): Error {
+  if (!(error instanceof SocketError) || error.phase !== "tls" || !error.code.startsWith("ERR_SSL_")) {
+    return failed;
+  }
+  return Object.assign(new Error(`write EPROTO ${failed.message}`, { cause: failed }), {
+    code: "EPROTO",
+    syscall: "write",
+  });
+}
+
 /** Bytes behind a response that are no further one, from `begin` on; `mayFollow`: one might have been there. */
 export function surplusError(chunk: Uint8Array, begin: number, mayFollow: boolean): ProtocolError {
   const facts = { bytesParsed: begin, rawPacket: Buffer.from(chunk) };

@@ -14,7 +14,7 @@
 import { Buffer } from "node:buffer";
 import { channel } from "node:diagnostics_channel";
 import { EventEmitter } from "node:events";
-import { isDestroyed, isHangUp, nodeError, surplusError } from "./client_request_errors.ts";
+import { handshakeError, isDestroyed, isHangUp, nodeError, surplusError } from "./client_request_errors.ts";
 import { limitsOf } from "./client_request_options.ts";
 import type { ExchangeOwner } from "./client_request_owner.ts";
 import type { BodyFraming } from "./core/framing.ts";
@@ -419,7 +419,8 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   #asNode(error: Error): Error {
     const isNodes = this.#isBorrowed ||
       (this.#socket !== undefined && streamOf(this.#socket) !== undefined);
-    return nodeError(error, isNodes, (this.#stream as { errored?: unknown } | undefined)?.errored);
+    const failed = nodeError(error, isNodes, (this.#stream as { errored?: unknown } | undefined)?.errored);
+    return this.#control === undefined && this.request.headersSent ? handshakeError(error, failed) : failed;
   }
 
   // What the request asks, as its sink.

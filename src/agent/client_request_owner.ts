@@ -13,6 +13,8 @@ import type { MessageSink } from "./outgoing_message_output.ts";
 /** The request as its exchange sees it. */
 export interface ExchangeOwner extends EventEmitter {
   readonly method: string;
+  /** The head is made. */
+  readonly headersSent: boolean;
   readonly destroyed: boolean;
   readonly aborted: boolean;
   readonly finished: boolean;

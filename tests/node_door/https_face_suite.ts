@@ -1,7 +1,7 @@
 import { once } from "node:events";
-import type { AddressInfo, Socket } from "node:net";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import https, { Agent } from "@holdfast/agent/https";
-import { equal, is } from "uvu/assert";
+import { equal, is, match } from "uvu/assert";
 import { ca, good, otherCa } from "../certs/certs.ts";
 import { listening } from "../harness/listening.ts";
 import { suite } from "../harness/suite.ts";
@@ -89,5 +89,27 @@ test("an authority that is not trusted is an 'error', and nothing is sent", () =
     await closed(request);
     equal(asked, []);
   }));
+
+test("a handshake that fails is EPROTO to who has written, as in Node, and OpenSSL's word to who has not", async () => {
+  const server = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.end("HTTP/1.1 400 Bad Request\r\n\r\n");
+  });
+  const { port, close } = await listening(server);
+  for (const agent of [false, new Agent({ keepAlive: true })] as const) {
+    for (const writes of [true, false]) {
+      const request = https.request({ host: "127.0.0.1", port, ca, agent: agent as never });
+      if (writes) request.end();
+      const [error] = await once(request, "error") as [Error & { code: string; syscall?: string }];
+      if (writes) {
+        equal([error.name, error.code, error.syscall], ["Error", "EPROTO", "write"]);
+        match(error.message, /^write EPROTO .*wrong.version/i);
+        is((error.cause as { code?: string }).code, "ERR_SSL_WRONG_VERSION_NUMBER");
+      } else is(error.code, "ERR_SSL_WRONG_VERSION_NUMBER");
+      await closed(request);
+    }
+  }
+  await close();
+});
 
 test.run();
