@@ -23,6 +23,8 @@ const AGENT_ORDER = [
   "pool_roles",
   "pooled_stream",
   "unread_watch",
+  "abandoned_dial",
+  "parking",
   "pooled_connection",
   "exchange_waiter",
   "foreign_request",

@@ -309,6 +309,13 @@ export class ConnectionPool
     this.events.add({ name, what: "dial", reason, requests: 0, at: this.clock.now() });
   }
 
+  /** {@linkcode PoolOfConnections}. */
+  noteEnd({ name }: PoolSlot, wasOpen: boolean, reason: string, requests: number): void {
+    if (wasOpen) this.stats.of(name).close(reason);
+    else this.stats.of(name).failed++;
+    this.events.add({ name, what: wasOpen ? "closed" : "failed", reason, requests, at: this.clock.now() });
+  }
+
   #whyNew(name: string, { ticket }: Waiter): string {
     if (ticket !== undefined) return "waited";
     return this.core.hasFree(name) ? "other-options" : "none-free";

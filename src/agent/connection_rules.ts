@@ -1,11 +1,15 @@
 /**
- * What an agent says of each of its connections. Types alone: `live_settings.ts` and `agent_hooks.ts` read them off an agent.
+ * What an agent says of each of its connections, as types: `live_settings.ts` and `agent_hooks.ts` read them off an agent. And the one
+ * rule that it does not say.
  *
  * @module
  */
 
 import type { Duplex } from "node:stream";
 import type { KnownEndpoint } from "./endpoint_table.ts";
+
+/** How long a closed connection waits for its peer's FIN, ms; then its slot comes back all the same. */
+export const CLOSE_TIMEOUT_MS = 1_000;
 
 /** What an agent says of each of its connections; read when it is needed, so that it may change. */
 export interface ConnectionSettings {

@@ -83,6 +83,8 @@ export interface PoolOf<Pooled> {
   readonly hooks: ConnectionHooks<Pooled>;
   /** Carries out what the core has decided. */
   drain(): void;
+  /** A connection has come to its end, after so many requests; `wasOpen`: it had been made. */
+  noteEnd(slot: Slot<Pooled, WaiterOf<Pooled>>, wasOpen: boolean, reason: string, requests: number): void;
   /** A body was read by nobody until its time was over. */
   onUnreadBody(): void;
   /** The connection is gone, or somebody else's: its slot comes back. */

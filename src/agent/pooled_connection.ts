@@ -10,11 +10,14 @@
  */
 
 import type { Duplex } from "node:stream";
+import { AbandonedDial } from "./abandoned_dial.ts";
 import { Connection, type ConnectionOwner, type SpentReason } from "./connection.ts";
 import { AgentDestroyedError, ConnectionClosedError, TimeoutError } from "./core/errors.ts";
+import { CLOSE_TIMEOUT_MS } from "./connection_rules.ts";
 import type { KeepAliveVerdict } from "./core/keep_alive.ts";
 import type { Slot } from "./core/pool.ts";
 import type { KnownEndpoint } from "./endpoint_table.ts";
+import { idleTimerOf, park, unpark } from "./parking.ts";
 import {
   asError,
   aside,
@@ -32,9 +35,6 @@ import { UnreadWatch } from "./unread_watch.ts";
 import type { Timer } from "../clock.ts";
 import { fromDuplex, openingEvent, showStream } from "../runtime/mod.ts";
 import type { Socket } from "../runtime/socket.ts";
-
-/** How long a closed connection waits for its peer's FIN, ms; then its slot comes back all the same. */
-const CLOSE_TIMEOUT_MS = 1_000;
 
 /** A slot of the pool. */
 export type PoolSlot = Slot<PooledConnection, Waiter>;
@@ -73,7 +73,7 @@ export class PooledConnection implements ConnectionOwner {
   #isParked = false;
   /** Until when it may lie idle, by what was known when it last became so, ms. */
   #expiresAt = Infinity;
-  #isKeepAliveSet = false;
+  #wasParked = false;
   /** Lent as a stream to this waiter. */
   #borrower: Waiter | undefined;
   /** Waits for the connection to be quiet. */
@@ -86,8 +86,8 @@ export class PooledConnection implements ConnectionOwner {
   #why: string | undefined;
   /** Closed by a FIN of ours, or behind the last response, as both sides know. */
   #isOrderly = false;
-  /** Given up while a createConnection was at work: the slot comes back when it has answered. */
-  #isAbandoned = false;
+  /** Given up while a createConnection was at work. */
+  #abandoned: AbandonedDial<PooledConnection> | undefined;
 
   /** A connection that is about to be dialled for its slot's waiter. */
   constructor(pool: PoolOfConnections, slot: PoolSlot) {
@@ -115,7 +115,7 @@ export class PooledConnection implements ConnectionOwner {
 
   /** The answer of a createConnection: the first counts, a later stream is destroyed. */
   answer(error: unknown, stream: Duplex | undefined): void {
-    if (this.#isAbandoned) return this.#answerAbandoned(stream);
+    if (this.#abandoned !== undefined) return this.#abandoned.answer(stream);
     if (this.#isAnswered || this.#phase !== "dialling") {
       if (stream !== this.#stream) discard(stream);
       return;
@@ -139,7 +139,7 @@ export class PooledConnection implements ConnectionOwner {
 
   /** The dial has failed by what was thrown. */
   failDial(error: Error): void {
-    if (this.#isAbandoned) return this.#answerAbandoned(undefined);
+    if (this.#abandoned !== undefined) return this.#abandoned.answer(undefined);
     // A createConnection that has answered and throws all the same: nobody is told inside dispatch().
     if (this.#stream !== undefined) return queueMicrotask(() => this.fail(error));
     this.#failDial(error, false);
@@ -152,28 +152,6 @@ export class PooledConnection implements ConnectionOwner {
     queueMicrotask(() => waiter.fail(error));
   }
 
-  /** The createConnection is still at work, and may yet open a socket: its slot counts on, for a while. */
-  #abandon(): void {
-    this.#isAbandoned = true;
-    this.#end(this.#why ?? "aborted");
-    this.#pool.core.close(this.slot, "aborted");
-    const giveUp = (): void => this.#answerAbandoned(undefined);
-    // Somebody may wait for the slot, unless all were told to end.
-    const ref = !this.#pool.isDestroying;
-    this.#closeTimer = this.#pool.clock.after(CLOSE_TIMEOUT_MS, giveUp, { ref });
-    this.#pool.drain();
-  }
-
-  #answerAbandoned(stream: Duplex | undefined): void {
-    discard(stream);
-    if (this.slot.state !== "closing") return;
-    this.#closeTimer?.cancel();
-    const isNews = stream !== undefined && stream !== null;
-    if (isNews) return this.#pool.linger(this, false);
-    this.#pool.forget(this);
-    this.#pool.drain();
-  }
-
   /** The stream as users see it, and made when they first look; undefined: there is none yet. */
   get stream(): Duplex | undefined {
     if (this.#stream === undefined && this.#hasSocket) {
@@ -183,6 +161,11 @@ export class PooledConnection implements ConnectionOwner {
       this.#listen(true, own === undefined);
       this.connection.stayPaused();
     }
+    return this.#stream;
+  }
+
+  /** Its stream if somebody has seen it. */
+  get seenStream(): Duplex | undefined {
     return this.#stream;
   }
 
@@ -201,7 +184,10 @@ export class PooledConnection implements ConnectionOwner {
     // Before a method of the user's is called: it may abort the request, or destroy the stream.
     this.#next = waiter;
     try {
-      if (this.#isParked) this.#unpark(waiter);
+      if (this.#isParked) {
+        this.#isParked = false;
+        unpark(this, this.#pool, waiter.request);
+      }
     } catch (error) {
       // Told later: nobody is told inside dispatch().
       return queueMicrotask(() => this.#next === waiter && this.fail(asError(error)));
@@ -292,7 +278,11 @@ export class PooledConnection implements ConnectionOwner {
     if (this.#borrower !== undefined) this.#stream!.destroy();
     else if (this.#hasSocket) this.connection.destroy();
     else if (this.#isAnswered) this.#leave("aborted", "unheard");
-    else this.#abandon();
+    else {
+      this.#end(this.#why ?? "aborted");
+      this.#abandoned = new AbandonedDial(this.#pool, this);
+      this.#pool.drain();
+    }
   }
 
   /** Closes, and lets the peer answer with its FIN: only then does its server count one less. */
@@ -413,7 +403,7 @@ export class PooledConnection implements ConnectionOwner {
   /** The connection has become idle; `isNews`: nobody has emitted 'free' for it. */
   #release(idleMs: number, isNews: boolean = false): void {
     const { clock, settings, hooks } = this.#pool;
-    const idleTimeout = this.#idleTimer === undefined ? settings.idleTimeout : Infinity;
+    const idleTimeout = idleTimerOf(this, this.#pool) === undefined ? settings.idleTimeout : Infinity;
     const now = clock.now();
     this.#expiresAt = Math.min(now + Math.min(idleMs, idleTimeout), this.#diesAt);
     this.#giveBack(now);
@@ -431,45 +421,12 @@ export class PooledConnection implements ConnectionOwner {
     else if (now >= this.#diesAt) core.close(this.slot, "max-lifetime");
     else {
       const mayPark = settings.keepAlive && !this.#pool.isClosed;
-      if (core.release(this.slot, now, this.#expiresAt, mayPark) === "parked") this.#park();
+      if (core.release(this.slot, now, this.#expiresAt, mayPark) !== "parked") return;
+      this.#isParked = true;
+      const isFirst = !this.#wasParked;
+      this.#wasParked = true;
+      if (!park(this, this.#pool, isFirst)) core.close(this.slot, "not-kept");
     }
-  }
-
-  /**
-   * The stream that tells of its idle time itself: by 'timeout', as Node's do, to whoever has seen it, and after another time
-   * where a keepSocketAlive() sets one. Undefined: the pool's timer does.
-   */
-  get #idleTimer(): IdleTimer | undefined {
-    const isSeen = this.#stream !== undefined || this.#pool.hooks.keepSocketAlive !== undefined;
-    if (!isSeen || this.#pool.settings.idleTimeout === Infinity) return undefined;
-    const stream = this.stream as (Duplex & Partial<IdleTimer>) | undefined;
-    return stream?.setTimeout === undefined ? undefined : stream as IdleTimer;
-  }
-
-  #park(): void {
-    this.#isParked = true;
-    const { hooks, settings, core } = this.#pool;
-    const { keepSocketAlive } = hooks;
-    this.#idleTimer?.setTimeout(settings.idleTimeout);
-    const stream = keepSocketAlive === undefined ? undefined : this.stream;
-    if (stream !== undefined) {
-      if (!aside(() => keepSocketAlive!(stream))) core.close(this.slot, "not-kept");
-      return;
-    }
-    const { socket } = this.connection;
-    if (!this.#isKeepAliveSet) socket.setKeepAlive?.(true, settings.keepAliveMsecs);
-    this.#isKeepAliveSet = true;
-    socket.unref?.();
-  }
-
-  #unpark(waiter: Waiter): void {
-    this.#isParked = false;
-    // The idle time is over; a request has its own (D6).
-    this.#idleTimer?.setTimeout(0);
-    const { reuseSocket } = this.#pool.hooks;
-    const stream = reuseSocket === undefined ? undefined : this.stream;
-    if (stream === undefined) this.connection.socket.ref?.();
-    else reuseSocket!(stream, waiter.request);
   }
 
   #closed(error: Error | undefined, told: Error | undefined = error): void {
@@ -545,12 +502,7 @@ export class PooledConnection implements ConnectionOwner {
     this.#unread?.stop();
     this.#connectTimer?.cancel();
     this.#closeTimer?.cancel();
-    const { stats, events, clock } = this.#pool;
-    const { name } = this.slot;
-    if (wasOpen) stats.of(name).close(reason);
-    else stats.of(name).failed++;
-    const { exchanges } = this.connection;
-    events.add({ name, what: wasOpen ? "closed" : "failed", reason, requests: exchanges, at: clock.now() });
+    this.#pool.noteEnd(this.slot, wasOpen, reason, this.connection.exchanges);
     const stream = this.#stream;
     if (stream !== undefined) aside(() => this.#pool.hooks.onRemove(stream, this.endpoint));
   }
@@ -584,9 +536,4 @@ export class PooledConnection implements ConnectionOwner {
     this.#pool.core.close(this.slot, "expired");
     this.#pool.drain();
   }
-}
-
-/** A stream with a timer of inactivity. */
-interface IdleTimer {
-  setTimeout(ms: number): unknown;
 }

@@ -85,7 +85,7 @@ export class StreamListeners {
     this.#owner = owner;
   }
 
-  /** Listens, unless it does already; once it is to hear of the close it does so until it stops. To errors where nobody else does. */
+  /** Listens, unless it does already; once it is to hear of the close or of errors it does so until it stops. */
   listen(stream: Duplex, hearsClose: boolean, hearsErrors: boolean = true): void {
     const owner = this.#owner;
     if (this.#stream === undefined) {
@@ -93,9 +93,9 @@ export class StreamListeners {
       this.#on("free", () => owner.onFree());
       this.#on("timeout", () => owner.onTimeout());
       this.#on("agentRemove", () => owner.onAgentRemove());
-      // The request has listeners of its own; between two requests, and before the first is told, there are none.
-      if (hearsErrors) this.#on("error", ignore);
     }
+    // The request has listeners of its own; between two requests, and before the first is told, there are none.
+    if (hearsErrors && this.#listeners["error"] === undefined) this.#on("error", ignore);
     if (hearsClose && this.#listeners["close"] === undefined) this.#on("close", () => owner.onClose());
   }
 
