@@ -224,8 +224,14 @@ class DialSocket implements Socket, RaceOwner {
   }
 
   /** {@linkcode RaceOwner}. */
-  attempt(address: LookupAddress, handler: SocketHandler, reached: () => void): Socket {
+  onAttempt(address: LookupAddress): void {
     this.#held?.onAttempt(address);
+    // A listener may have ended what is shown, which that tells later.
+    if (this.#isGone) this.#race!.cancel();
+  }
+
+  /** {@linkcode RaceOwner}. */
+  attempt(address: LookupAddress, handler: SocketHandler, reached: () => void): Socket {
     const options = this.#attemptOptions(address);
     return this.#settings.connect(options, handler, options.tls === undefined ? undefined : reached);
   }
@@ -257,6 +263,7 @@ class DialSocket implements Socket, RaceOwner {
   /** {@linkcode RaceOwner}. */
   onFailure(address: LookupAddress, error: SocketError): void {
     this.#held?.onFailure(address, error);
+    if (this.#isGone) this.#race!.cancel();
   }
 
   /** {@linkcode RaceOwner}. */

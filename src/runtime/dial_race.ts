@@ -21,9 +21,11 @@ const MIN_ATTEMPT_DELAY_MS = 10;
 
 /** For whom a race is run. */
 export interface RaceOwner {
+  /** An attempt is about to be made. May cancel the race. */
+  onAttempt(address: LookupAddress): void;
   /** Makes an attempt, which may call `reached` when there is a connection that is not open yet. May throw. */
   attempt(address: LookupAddress, handler: SocketHandler, reached: () => void): Socket;
-  /** An attempt has failed, and not all of them have. */
+  /** An attempt has failed. May cancel the race. */
   onFailure(address: LookupAddress, error: SocketError): void;
   /** The socket of the attempt that has won: it is open, or has been reached. */
   onWin(socket: Socket, isOpen: boolean): void;
@@ -79,6 +81,7 @@ export class AddressRace {
   #next = 0;
   #timer: Timer | undefined;
   #isReferenced: boolean;
+  #isOver = false;
 
   /** To `addresses`, of which there is at least one, in this order. */
   constructor(
@@ -99,6 +102,8 @@ export class AddressRace {
   readonly start = (): void => {
     this.#timer?.cancel();
     const index = this.#next++;
+    this.#owner.onAttempt(this.addresses[index]!);
+    if (this.#isOver) return;
     const attempt = new Attempt(this, index);
     this.#attempts.add(attempt);
     // The attempt holds the process, so the timer need not.
@@ -129,12 +134,14 @@ export class AddressRace {
     const error = given ?? fromNodeError(undefined, { phase: "connect" });
     this.#errors[attempt.index] = error;
     this.#owner.onFailure(this.addresses[attempt.index]!, error);
+    if (this.#isOver) return;
     if (this.#next < this.addresses.length) this.start();
     else if (this.#attempts.size === 0) this.#owner.onLoss(this.#errors);
   }
 
   /** Ends all attempts that are under way. */
   cancel(): void {
+    this.#isOver = true;
     this.#timer?.cancel();
     const attempts = [...this.#attempts];
     this.#attempts.clear();

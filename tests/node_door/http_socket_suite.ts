@@ -189,22 +189,30 @@ for (const runtime of ADAPTERS) {
       agent.destroy();
     }));
 
-  for (const moment of ["socket", "lookup", "connect"]) {
-    test(`${over}: destroyed at its '${moment}', the socket ends the request and leaves nothing behind`, () =>
-      withOrigin(async ({ port }) => {
-        const agent = agentOver(runtime);
-        const request = http.get({ host: "a.test", port, agent, lookup: lookupOf(["127.0.0.1"]) as never });
-        request.once("socket", (socket) => {
-          if (moment === "socket") socket.destroy();
-          else socket.once(moment, () => socket.destroy());
-        });
-        const error = await new Promise<Error & { code?: string }>((resolve) =>
-          void request.on("error", resolve)
-        );
-        equal([error.code, error.message], ["ECONNRESET", "socket hang up"]);
-        await closed(request);
-        await agent.close();
-      }));
+  for (
+    const moment of ["socket", "lookup", "connectionAttempt", "connectionAttemptFailed", "connect", "ready"]
+  ) {
+    for (const who of ["socket", "request"]) {
+      test(`${over}: at '${moment}' the ${who} is destroyed, which ends both and leaves nothing behind`, () =>
+        withOrigin(async ({ port }) => {
+          const agent = agentOver(runtime);
+          const lookup = lookupOf(["::1", "127.0.0.1"]) as never;
+          const request = http.get({ host: "a.test", port, agent, lookup });
+          const seen = socketLog(request);
+          request.once("socket", (socket) => {
+            const end = (): unknown => who === "socket" ? socket.destroy() : request.destroy();
+            if (moment === "socket") end();
+            else socket.once(moment, end);
+          });
+          const error = await new Promise<Error & { code?: string }>((resolve) =>
+            void request.on("error", resolve)
+          );
+          equal([error.code, error.message], ["ECONNRESET", "socket hang up"]);
+          await closed(request);
+          is(seen.socket!.destroyed, true);
+          await agent.close();
+        }));
+    }
   }
 
   test(`${over}: the request destroyed while its socket connects`, () =>
