@@ -5,6 +5,7 @@
  * @module
  */
 
+import { constants } from "node:os";
 import { ArgumentTypeError } from "./core/errors.ts";
 
 /** An Error with Node's `code`; its `name` stays "Error", as in Node. */
@@ -97,12 +98,13 @@ interface SocketFacts extends Error {
   readonly port?: number | undefined;
 }
 
-/** What a runtime's own socket failed with, in the form of Node's: `name` "Error", a system error's members without `errno`. */
+/** What a runtime's own socket failed with, in the form of Node's: `name` "Error", a system error's members. */
 export function socketFailure(error: SocketFacts): Error {
   const { message, code, syscall, address, port, cause } = error;
   // A name that was not found has no address.
   const place = syscall === "getaddrinfo" ? { hostname: address } : { address, port };
-  const facts = { code, syscall, ...place };
+  const number = (constants.errno as Readonly<Record<string, number>>)[code];
+  const facts = { errno: number === undefined ? undefined : -number, code, syscall, ...place };
   const known = Object.entries(facts).filter(([, value]) => value !== undefined);
   return Object.assign(new Error(message, { cause }), Object.fromEntries(known));
 }

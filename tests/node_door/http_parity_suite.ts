@@ -3,6 +3,7 @@ import http, { type ClientRequest, type IncomingMessage } from "@holdfast/agent/
 import { Buffer } from "node:buffer";
 import * as builtin from "node:http";
 import { createServer, type Socket, Socket as NetSocket } from "node:net";
+import { constants } from "node:os";
 import { pipeline, Readable, Writable } from "node:stream";
 import { equal, instance, is, match, throws } from "uvu/assert";
 import { setMaxHeaderSize } from "../../src/agent/client_request_options.ts";
@@ -238,6 +239,21 @@ test("a port that is none, and a socketPath that is no text, are said at the cal
     req.on("error", () => {});
     req.destroy();
     await closed(req);
+  }
+});
+
+test("a connection refused has the members of a system error, its number among them", async () => {
+  const origin = await wireOrigin(() => {});
+  await origin.close();
+  for (const host of ["127.0.0.1", "localhost"]) {
+    const error = await errorOf(http.get({ host, port: origin.port, family: 4, agent: false }));
+    const { errno, code, syscall, port } = error;
+    equal([errno, code, syscall, port], [
+      -constants.errno.ECONNREFUSED,
+      "ECONNREFUSED",
+      "connect",
+      origin.port,
+    ]);
   }
 });
 
