@@ -375,8 +375,9 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     if (this._ended) return;
     this._ended = true;
     this.#timeout?.stop();
-    // The server has answered: the rest of an upload is not wanted.
-    if (this.finished && !this._isFinishEmitted && !this.destroyed) {
+    // The server has answered: the rest of an upload is not wanted, and of a connection that is gone nothing more is told.
+    const isGone = this.#exchange?.isOver === true;
+    if (this.finished && !this._isFinishEmitted && !this.destroyed && !isGone) {
       this.once("finish", () => this.#giveBack());
     } else this.#giveBack();
   }

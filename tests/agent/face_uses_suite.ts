@@ -34,6 +34,23 @@ function withdrawn(options: RequestOptions): ClientRequest {
   return request;
 }
 
+test("more than a response, whose request's write is never known to be done: 'close' comes", async () => {
+  const agent = new http.Agent({ keepAlive: true });
+  agent.createConnection = () =>
+    new Duplex({
+      read(): void {},
+      write(): void {
+        this.push(
+          "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        );
+      },
+    });
+  const request = http.get({ agent }, (response) => void response.resume());
+  await closed(request);
+  is(request.res?.complete, true);
+  agent.destroy();
+});
+
 test("agent.destroy() in the tick of the request, or within createConnection, is told to who listens by the end of it", () =>
   withOrigin((socket) => socket.end(ok()), async ({ port }) => {
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
