@@ -32,10 +32,18 @@ export function handshakeError(error: Error, failed: Error): Error {
   if (!(error instanceof SocketError) || error.phase !== "tls" || !error.code.startsWith("ERR_SSL_")) {
     return failed;
   }
-  return Object.assign(new Error(`write EPROTO ${failed.message}`, { cause: failed }), {
+  return Object.assign(new Error(`write EPROTO ${inOpenSslWords(failed.message)}`, { cause: failed }), {
     code: "EPROTO",
     syscall: "write",
   });
+}
+
+// BoringSSL has names where OpenSSL, and programs that look for its words, have sentences.
+function inOpenSslWords(message: string): string {
+  return message.replace(
+    /OPENSSL_internal:([A-Z0-9_]+)/,
+    (_all, reason: string) => reason.toLowerCase().replaceAll("_", " "),
+  );
 }
 
 /** Bytes behind a response that are no further one, from `begin` on; `mayFollow`: one might have been there. */

@@ -103,7 +103,7 @@ test("a handshake that fails is EPROTO to who has written, as in Node, and OpenS
       const [error] = await once(request, "error") as [Error & { code: string; syscall?: string }];
       if (writes) {
         equal([error.name, error.code, error.syscall], ["Error", "EPROTO", "write"]);
-        match(error.message, /^write EPROTO .*wrong.version/i);
+        match(error.message, /^write EPROTO .*wrong version number/);
         is((error.cause as { code?: string }).code, "ERR_SSL_WRONG_VERSION_NUMBER");
       } else is(error.code, "ERR_SSL_WRONG_VERSION_NUMBER");
       await closed(request);
