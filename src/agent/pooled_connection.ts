@@ -28,6 +28,7 @@ import {
   lent,
   refusalOf,
   shownStream,
+  type StreamEvents,
   StreamListeners,
 } from "./pooled_stream.ts";
 import type { PoolOf, QueueDeadlineOf, WaiterOf } from "./pool_roles.ts";
@@ -49,7 +50,7 @@ export type QueueDeadline = QueueDeadlineOf<PooledConnection>;
 export type PoolOfConnections = PoolOf<PooledConnection>;
 
 /** See the file's comment. */
-export class PooledConnection implements ConnectionOwner {
+export class PooledConnection implements ConnectionOwner, StreamEvents {
   readonly slot: PoolSlot;
   readonly endpoint: KnownEndpoint;
   readonly connection: Connection;
@@ -515,22 +516,29 @@ export class PooledConnection implements ConnectionOwner {
   }
 
   #listen(hearsClose: boolean = true, hearsErrors: boolean = true): void {
-    this.#listeners ??= new StreamListeners({
-      onFree: () => this.#pool.hooks.onFree(this.#stream!, this.endpoint),
-      onClose: () => this.#closed(undefined),
-      onTimeout: () => this.#onStreamTimeout(),
-      onAgentRemove: () => this.#onAgentRemove(),
-    });
+    this.#listeners ??= new StreamListeners(this);
     this.#listeners.listen(this.#stream!, hearsClose, hearsErrors);
   }
 
-  #onAgentRemove(): void {
+  /** {@linkcode StreamEvents}. */
+  onFree(): void {
+    this.#pool.hooks.onFree(this.#stream!, this.endpoint);
+  }
+
+  /** {@linkcode StreamEvents}. */
+  onClose(): void {
+    this.#closed(undefined);
+  }
+
+  /** {@linkcode StreamEvents}. */
+  onAgentRemove(): void {
     // The request that is under way hears of its end from the connection; its borrower has a listener of its own.
     if (this.#borrower === undefined) this.#stream!.on("error", ignore);
     this.detach();
   }
 
-  #onStreamTimeout(): void {
+  /** {@linkcode StreamEvents}. */
+  onTimeout(): void {
     if (this.slot.state !== "free") return;
     this.#why ??= "expired";
     this.#pool.core.close(this.slot, "expired");
