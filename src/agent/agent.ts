@@ -62,11 +62,11 @@ export class AgentBase extends EventEmitter {
   maxTotalSockets: number;
   /** Which parked connection is used first. */
   scheduling: "lifo" | "fifo";
-  /** Connections in use, being made and being closed: name to streams; a live view, writing into it is ignored. */
+  /** Connections in use, being made and being closed: name to streams; a live view, the pool does not heed what is written into it. */
   readonly sockets: SocketsView;
-  /** Parked connections: name to streams; a live view, writing into it is ignored. */
+  /** Parked connections: name to streams; a live view, as `sockets`. */
   readonly freeSockets: SocketsView;
-  /** Requests in the queue: name to requests; a live view, writing into it is ignored. */
+  /** Requests in the queue: name to requests; a live view, as `sockets`. */
   readonly requests: RequestsView;
   /** Connections in any state: what `maxTotalSockets` counts. */
   declare readonly totalSocketCount: number;

@@ -90,14 +90,18 @@ test("getName() is Node's, letter for letter", () => {
   assert.is(new Agent().getName(), "localhost::");
 });
 
-test("the views have no prototype, are empty, and ignore what is written into them", () => {
+test("the views have no prototype, are empty, and keep what is written into them apart", () => {
   const agent = new Agent();
   for (const view of [agent.sockets, agent.freeSockets, agent.requests] as Record<string, unknown>[]) {
     assert.is(Object.getPrototypeOf(view), null);
     assert.equal(Object.keys(view), []);
     view["a"] = [];
     assert.is(delete view["b"], true);
+    assert.equal([Object.keys(view), view["a"]], [["a"], []]);
+    assert.is(delete view["a"], true);
     assert.is("a" in view, false);
+    view["a"] = 5;
+    assert.is(view["a"], undefined);
     assert.is(view["toString"], undefined);
   }
 });

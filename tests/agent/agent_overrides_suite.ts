@@ -208,6 +208,30 @@ test("getName of a subclass decides what maxSockets counts, and nothing else", a
   await Promise.all([one.close(), other.close()]);
 });
 
+test("an agent that enters a stand-in for what it is making, as agent-base does, finds it again", async () => {
+  const one = await origin(hello);
+  const agent = new Agent({ keepAlive: true, maxSockets: 2 });
+  const sockets = agent.sockets as Record<string, unknown[] | undefined>;
+  const { createSocket } = agent;
+  agent.createSocket = (request, options, callback): void => {
+    const name = agent.getName(options);
+    const standIn = new net.Socket();
+    (sockets[name] ??= []).push(standIn);
+    setTimeout(() => {
+      const list = sockets[name] ?? [];
+      if (list.includes(standIn)) list.splice(list.indexOf(standIn), 1);
+      if (list.length === 0) delete sockets[name];
+      createSocket.call(agent, request, options, callback);
+    }, 2);
+  };
+  const all = await Promise.all([own(agent, one.port), own(agent, one.port), own(agent, one.port)]);
+  assert.equal(all.map(([body]) => body), ["hello", "hello", "hello"]);
+  assert.ok(one.peak <= 2, `${one.peak}`);
+  assert.equal(Object.keys(sockets), []);
+  agent.destroy();
+  await one.close();
+});
+
 test("createSocket and addRequest of a subclass are called", async () => {
   const one = await origin(hello);
   const calls: string[] = [];
