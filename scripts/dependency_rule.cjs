@@ -98,7 +98,9 @@ const allowed = [
   ...AGENT_ORDER.flatMap((name, index) => {
     if (CARRIERS.includes(name)) return [];
     const above = AGENT_ORDER.slice(0, index + 1).map(agentFile);
-    const node = "events|stream|buffer|diagnostics_channel" + (name === "content_coding" ? "|zlib" : "");
+    // The numbers of the system's errors, for those that Node's client would tell.
+    const more = { content_coding: "|zlib", outgoing_message: "|os" }[name] ?? "";
+    const node = `events|stream|buffer|diagnostics_channel${more}`;
     const to = [...above, CORE, "^src/runtime/(mod|context)\\.ts$", CONTRACT, builtin(node)];
     // The types by which an Agent fits where Node's is asked for.
     const types = { path: builtin("http|net"), dependencyTypes: ["type-only"] };
