@@ -45,7 +45,8 @@ export const systemClock: Clock = {
     const isRef = options?.ref === true;
     if (!isRef && ms >= MIN_COARSE_MS) return coarseTimer(ms, fn);
     if (ms > MAX_DELAY_MS) return longTimer(ms, fn);
-    const handle: unknown = set(fn, ms);
+    // A time that has passed meanwhile: Node 22 and later warn of a negative delay.
+    const handle: unknown = set(fn, Math.max(0, ms));
     if (!isRef) unrefTimer(handle);
     return { cancel: () => clear(handle as Parameters<typeof clear>[0]) };
   },

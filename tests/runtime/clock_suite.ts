@@ -1,4 +1,5 @@
 /** The system's clock: its coarse timers are timers. */
+import process from "node:process";
 import * as assert from "uvu/assert";
 import { suite } from "../harness/suite.ts";
 import { type Clock, systemClock } from "../../src/clock.ts";
@@ -34,6 +35,16 @@ test("calls coarse timers in order, not before their time, and no cancelled one"
 function indexOf(calls: [string, number][], wanted: string): number {
   return calls.findIndex(([name]) => name === wanted);
 }
+
+test("a time that has passed is due at once, without a warning", async () => {
+  const warnings: Error[] = [];
+  const note = (warning: Error): void => void warnings.push(warning);
+  process.on("warning", note);
+  await wait(-0.5);
+  await wait(1);
+  process.off("warning", note);
+  assert.equal(warnings, []);
+});
 
 test("a list that ran empty starts again, and a timer may be made in another's call", async () => {
   const calls: string[] = [];
