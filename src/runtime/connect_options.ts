@@ -220,7 +220,9 @@ function isVersion(value: unknown, name: string): void {
   const bound = name === "minVersion" ? "minimum" : "maximum";
   throw argumentError(
     "ERR_TLS_INVALID_PROTOCOL_VERSION",
-    `${show(value)} is not a valid ${bound} TLS protocol version`,
+    `${
+      typeof value === "string" ? JSON.stringify(value) : show(value)
+    } is not a valid ${bound} TLS protocol version`,
   );
 }
 

@@ -112,4 +112,14 @@ test("a handshake that fails is EPROTO to who has written, as in Node, and OpenS
   await close();
 });
 
+test("a TLS version that there is none of is said with what it was", async () => {
+  const request = https.get({ host: "127.0.0.1", port: 1, agent: false, minVersion: "TLSv9" as never });
+  const [error] = await once(request, "error") as [Error & { code: string }];
+  equal([error.code, error.message], [
+    "ERR_TLS_INVALID_PROTOCOL_VERSION",
+    '"TLSv9" is not a valid minimum TLS protocol version',
+  ]);
+  await closed(request);
+});
+
 test.run();
