@@ -256,8 +256,11 @@ export class Connection implements SocketHandler, ResponseSink {
   /** The socket is gone. */
   onClose(error?: Error): void {
     const exchange = this.#exchange;
+    // Closed for them before the response was given back.
+    const isSurplus = this.#read === "held" && !this.#isExact;
     this.#read = "closed";
     this.#isPaused = false;
+    if (isSurplus) this.#owner.onConnectionSpent(this, "surplus-bytes");
     this.#fail(closedError(error, this.#head));
     this.#owner.onConnectionClosed(this, exchange === undefined ? error : undefined, error);
   }

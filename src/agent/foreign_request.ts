@@ -181,8 +181,13 @@ export class ForeignRequest implements Waiter {
   lossReason(): string | undefined {
     const { request, pooled } = this;
     const { res } = request;
-    if (res?.complete === true) return this.#verdict.reason;
-    const stream = pooled!.stream!;
+    const stream = pooled!.stream as Duplex & { _hadError?: boolean };
+    if (res?.complete === true) {
+      const { reason } = this.#verdict;
+      if (reason !== undefined) return reason;
+      // Node's mark of a response that its parser could not read on from.
+      if (stream._hadError === true) return "surplus-bytes";
+    }
     // Something came that was no response.
     if ((res ?? undefined) === undefined && bytesReadOf(stream) > this.#bytesBefore) return "protocol-error";
     return stream.readableEnded ? "peer-closed" : undefined;

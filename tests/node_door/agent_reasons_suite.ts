@@ -120,6 +120,8 @@ const CASES: Readonly<Record<string, Case>> = {
     },
     reason: "surplus-bytes",
   },
+  "bytes with the answer": { act: answer(`${ok}more`), reason: "surplus-bytes" },
+  "FIN with the answer": { act: end(ok), reason: "peer-closed" },
   "not HTTP": { act: answer("HELLO\r\n\r\n"), reason: "protocol-error" },
   "aborted before the answer": { act: nothing, during: (_agent, abort) => abort(), reason: "aborted" },
   "the agent is destroyed under it": {
