@@ -67,7 +67,13 @@ export interface DialerSettings {
   /** Finds all addresses of a name, unless a connect brings a look-up of its own. */
   readonly lookup: LookupFunction;
   /** Makes a socket to be shown before there is a connection; undefined: it cannot. */
-  readonly hold?: ((options: ConnectOptions, handler: SocketHandler) => HeldConnect | undefined) | undefined;
+  readonly hold?:
+    | ((
+      options: ConnectOptions,
+      handler: SocketHandler,
+      onReference: (isReferenced: boolean) => void,
+    ) => HeldConnect | undefined)
+    | undefined;
   /**
    * Puts what a look-up that has answered inside of the call leads to behind what its caller does first. Default: a
    * microtask.
@@ -307,7 +313,10 @@ class DialSocket implements Socket, RaceOwner {
   show(): void {
     if (this.inner !== undefined || this.#isDestroyed) return;
     if (this.#race !== undefined && this.#options.tls !== undefined) return;
-    const held = this.#settings.hold?.(this.#options, new HeldHandler(this));
+    const held = this.#settings.hold?.(this.#options, new HeldHandler(this), (isReferenced) => {
+      this.#isReferenced = isReferenced;
+      this.#race?.reference(isReferenced);
+    });
     if (held === undefined) return;
     this.#held = held;
     this.#handOver(held.socket);

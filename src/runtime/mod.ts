@@ -202,7 +202,7 @@ function dialled(connect: NodeConnect): Connect {
     tellsTransport: true,
     capabilities: nodeCapabilities,
     lookup: lookupNode,
-    hold: (options, handler) => holdNode(connect, options, handler),
+    hold: (options, handler, onReference) => holdNode(connect, options, handler, onReference),
     // Behind 'socket', at which users ask for the stream: its tick was asked for after the look-up.
     defer: (fn) => nextTick(() => nextTick(fn)),
   });

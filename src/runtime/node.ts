@@ -286,10 +286,22 @@ function showTransport(stream: tls.TLSSocket, transport: net.Socket): void {
     Object.defineProperty(stream, name, { get: () => transport[name], configurable: true, enumerable: true });
   }
   stream.address = () => transport.address();
+  passReferences(transport, stream);
   if (!transport.connecting) return;
   const get = (): boolean => transport.connecting;
   Object.defineProperty(stream, "connecting", { get, set: () => {}, configurable: true, enumerable: true });
   passEvents(transport, stream);
+}
+
+function passReferences(from: net.Socket, to: tls.TLSSocket): void {
+  for (const name of ["ref", "unref"] as const) {
+    const own = to[name];
+    to[name] = () => {
+      // Bun's TLSSocket has the other one's handle as soon as that is connected.
+      if (from.connecting || hidesTransport) from[name]();
+      return own.call(to);
+    };
+  }
 }
 
 // What a TLSSocket over another stream does not tell of that by itself.
@@ -362,7 +374,9 @@ function secureOver(
   stages: Stages,
   hints?: readonly string[],
 ): net.Socket {
-  passEvents(raw, secure(socket, attempt, { socket: raw }, "readable", stages, hints));
+  const stream = secure(socket, attempt, { socket: raw }, "readable", stages, hints);
+  passEvents(raw, stream);
+  passReferences(raw, stream);
   return raw;
 }
 

@@ -29,7 +29,6 @@ interface ConnectRequest {
 interface Handle {
   connect?: (request: ConnectRequest) => number;
   connect6?: (request: ConnectRequest) => number;
-  hasRef?(): boolean;
   /** Bun's: whose it is, and while that is told of the connection, its request. */
   data?: { self: net.Socket; req: ConnectRequest };
 }
@@ -48,8 +47,9 @@ export function holdNode(
   connect: NodeConnect,
   options: ConnectOptions,
   handler: SocketHandler,
+  onReference: (isReferenced: boolean) => void,
 ): HeldStream | undefined {
-  return REINITIALIZE === undefined ? undefined : new HeldStream(connect, options, handler);
+  return REINITIALIZE === undefined ? undefined : new HeldStream(connect, options, handler, onReference);
 }
 
 /** See the file's comment. */
@@ -66,8 +66,13 @@ export class HeldStream {
   #request: ConnectRequest | undefined;
   #lastTold: string | undefined;
 
-  /** Waits from now on. */
-  constructor(connect: NodeConnect, options: ConnectOptions, handler: SocketHandler) {
+  /** Waits from now on. `onReference` is told what a user says of holding the process meanwhile. */
+  constructor(
+    connect: NodeConnect,
+    options: ConnectOptions,
+    handler: SocketHandler,
+    onReference: (isReferenced: boolean) => void,
+  ) {
     const { host = "localhost", port } = options;
     this.#host = host;
     this.#port = port;
@@ -89,6 +94,7 @@ export class HeldStream {
     this.#transport.on("connectionAttempt", (address: string) => {
       this.#lastTold = address;
     });
+    this.#noteReferences(onReference);
   }
 
   /** A user has destroyed the stream. */
@@ -134,14 +140,13 @@ export class HeldStream {
     const handle = from._handle;
     // Ended by a user in this very moment, which is told next.
     if (to.destroyed || handle === null) return winner.destroy();
-    const isReferenced = to._handle?.hasRef?.() !== false;
+    for (const name of ["ref", "unref"]) Reflect.deleteProperty(to, name);
     const request = this.#request ?? handle.data!.req;
     if (handle.data !== undefined) handle.data = { self: to, req: request };
     from._handle = null;
     from.destroy();
     (to as unknown as Record<symbol, (handle: Handle) => void>)[REINITIALIZE!]!(handle);
     request.oncomplete(0, to._handle!, request, true, true);
-    if (!isReferenced) to.unref();
   }
 
   /** There will be no connection: told as Node does, by 'error', and to the socket's handler. */
@@ -154,6 +159,17 @@ export class HeldStream {
     // More than what becomes of the error of a stream.
     const facts = { code, phase, syscall, address, port, cause };
     if (this.socket instanceof NodeSocket) this.socket.fail(new SocketError(error.message, facts));
+  }
+
+  // The handle that it is said of is not the one that will be there.
+  #noteReferences(onReference: (isReferenced: boolean) => void): void {
+    for (const [name, isReferenced] of [["ref", true], ["unref", false]] as const) {
+      const value = (): net.Socket => {
+        onReference(isReferenced);
+        return this.#transport;
+      };
+      Object.defineProperty(this.#transport, name, { value, configurable: true, writable: true });
+    }
   }
 
   readonly #tellLookup = ({ address, family }: LookupAddress): void => {

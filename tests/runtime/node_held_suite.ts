@@ -27,10 +27,22 @@ class Hanging implements Socket {
 
   constructor(handler: SocketHandler) {
     this.handler = handler;
+    Hanging.last = this;
   }
 
   write(): boolean {
     return true;
+  }
+
+  isReferenced = true;
+  static last: Hanging | undefined;
+
+  ref(): void {
+    this.isReferenced = true;
+  }
+
+  unref(): void {
+    this.isReferenced = false;
   }
 
   end(): void {}
@@ -49,7 +61,7 @@ class Hanging implements Socket {
 const dial: Connect = createDialer({
   connect: (options, handler, onTransport) =>
     options.host === "127.9.9.9" ? new Hanging(handler) : connectNode(options, handler, onTransport),
-  hold: (options, handler) => holdNode(connectNode, options, handler),
+  hold: (options, handler, onReference) => holdNode(connectNode, options, handler, onReference),
   tellsTransport: true,
   capabilities: nodeCapabilities,
   lookup: lookupNode,
@@ -185,6 +197,24 @@ test("a held TLSSocket offers its session, its ALPN and its name, and tells of i
     socket.destroy();
     await seen.closed;
   }));
+
+for (const isSecure of [false, true]) {
+  test(`unref() and ref() of a stream that is shown are its attempts', too (${isSecure ? "tls" : "tcp"})`, async () => {
+    const seen = new Recorder();
+    const tls = isSecure ? { tls: { ca } } : {};
+    const socket = dial({ host: "a.test", port: 1, lookup: addresses, ...tls }, seen);
+    const stream = streamOf(shownSocket(socket)) as net.Socket;
+    assert.is(stream.unref(), stream);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.is(Hanging.last!.isReferenced, false);
+    stream.ref();
+    assert.is(Hanging.last!.isReferenced, true);
+    stream.unref();
+    assert.is(Hanging.last!.isReferenced, false);
+    stream.destroy();
+    await seen.closed;
+  });
+}
 
 test("what it tells is told outside of the asynchronous context of whoever looked at it", () =>
   echoing(false, async (server) => {
