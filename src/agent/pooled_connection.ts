@@ -437,7 +437,12 @@ export class PooledConnection implements ConnectionOwner, StreamEvents {
     const next = this.#next;
     this.#next = undefined;
     if (next !== undefined) {
-      this.#end(this.#loss ?? (error === undefined ? "peer-closed" : errorReason(error)));
+      const reason = this.#loss ?? (error === undefined ? "peer-closed" : errorReason(error));
+      if (this.#pool.core.hasRoomBeside(this.slot)) {
+        this.#leave(reason, "unheard");
+        return this.#pool.askAgain(next);
+      }
+      this.#end(reason);
       this.#lost = next;
       return this.#pool.afterNews(false, () => this.#redial());
     }

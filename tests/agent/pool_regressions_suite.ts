@@ -44,7 +44,7 @@ const target: RequestTarget = {
   authorization: undefined,
 };
 
-function polledPool(fields: readonly string[] = []): PolledPool {
+function polledPool(fields: readonly string[] = [], maxSockets = 1): PolledPool {
   const clock = new ManualClock();
   const network = new MemoryNetwork({ clock });
   const due: (() => void)[] = [];
@@ -73,7 +73,7 @@ function polledPool(fields: readonly string[] = []): PolledPool {
         result.poll();
       },
     });
-  const settings = { ...readAgentOptions({ keepAlive: true, maxSockets: 1 }), idleTimeout: Infinity };
+  const settings = { ...readAgentOptions({ keepAlive: true, maxSockets }), idleTimeout: Infinity };
   const result: PolledPool = {
     clock,
     network,
@@ -119,6 +119,25 @@ for (const [name, [reason, lose]] of Object.entries(LOSSES)) {
     assert.equal([at.network.connects, at.pool.core.totalFree], [2, 1]);
     const { closed, dialled } = at.pool.stats.total();
     assert.equal([closed, dialled], [{ [reason]: 1 }, { "none-free": 1, lost: 1 }]);
+    at.pool.destroy();
+    await at.clock.settle();
+  });
+
+  test(`${name} while a connection is to prove quiet: where the cap has room its waiter goes to a new one at once`, async () => {
+    const at = polledPool([], 2);
+    await warm(at);
+    const pending = at.send(POST);
+    lose(at.peers[0]!);
+    const response = await outcome(at.clock, pending) as AgentResponse;
+    assert.is(response.reusedSocket, false, String(response));
+    assert.is(at.network.connects, 2);
+    await response.body.dump();
+    // The lost one counts on.
+    assert.is(at.pool.core.totalSlots, 2);
+    await at.news();
+    assert.is(at.pool.core.totalSlots, 1);
+    const { closed, dialled } = at.pool.stats.total();
+    assert.equal([closed, dialled], [{ [reason]: 1 }, { "none-free": 2 }]);
     at.pool.destroy();
     await at.clock.settle();
   });

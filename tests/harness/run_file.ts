@@ -12,7 +12,7 @@ import { registry } from "./suite.ts";
 /** Begins the result line; the rest is JSON. */
 const RESULT_MARK = "@@result ";
 /** Time that closing sockets get after the last test, ms: a FIN still has to travel. */
-const SETTLE_MS = 2_000;
+const SETTLE_MS = 5_000;
 /** Time that the process gets to end by itself, ms. */
 const EXIT_MS = 3_000;
 

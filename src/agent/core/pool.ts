@@ -124,6 +124,12 @@ export class PoolCore<C, W> {
     return true;
   }
 
+  /** One more connection of the slot's name would be within the caps, beside all that there are. */
+  hasRoomBeside(slot: Slot<C, W>): boolean {
+    this.refresh();
+    return this.#mayPlan(slot.origin.group) && this.#mayHold(slot.origin.group);
+  }
+
   /**
    * A lent connection was lost before its waiter could begin, and this one takes its place: the slot and the waiter's turn
    * stay as they are. False if the slot is not lent any more: the caller then destroys the connection.
