@@ -189,6 +189,7 @@ class Episode {
     if (random.once(60)) return this.#release(slot, model);
     if (random.once(60)) return this.#connected(slot, model);
     if (random.once(60)) return this.#reconnected(slot, model);
+    if (random.once(30)) return this.#hasRoomBeside(slot, model);
     switch (model.state) {
       case "connecting":
         return random.once(6) ? this.#closed(slot, model) : this.#connected(slot, model);
@@ -244,6 +245,12 @@ class Episode {
     const isLent = model.state === "active";
     this.#expectEqual(this.#pool.reconnected(slot, connection), isLent, "reconnected()");
     this.#expectEqual(slot.connection, isLent ? connection : before, "connection");
+  }
+
+  #hasRoomBeside(slot: PoolSlot, model: ModelSlot): void {
+    if (model.state === "gone") return;
+    this.#tell(`room beside ${slot.waiter}?`);
+    this.#expectEqual(this.#pool.hasRoomBeside(slot), this.#model.hasRoomBeside(model), "hasRoomBeside()");
   }
 
   #release(slot: PoolSlot, model: ModelSlot): void {

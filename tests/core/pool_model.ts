@@ -177,6 +177,12 @@ export class PoolModel {
     return Math.min(...this.#expiring().map(dueAt));
   }
 
+  hasRoomBeside({ name }: ModelSlot): boolean {
+    this.refresh();
+    const { maxSockets, maxTotalSockets } = this.#limits;
+    return this.#mayPlan(name) && this.#held(name) < maxSockets && this.#held() < maxTotalSockets;
+  }
+
   drainQueue(): number[] {
     const waiters = this.tickets.map((ticket) => ticket.waiter);
     this.tickets = [];

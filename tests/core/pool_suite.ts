@@ -299,6 +299,21 @@ test("reconnected() keeps the slot and its waiter's turn, as long as it is lent"
   assert.is(pool.core.reconnected(pool.slot("a1"), "late"), false);
 });
 
+test("hasRoomBeside() counts what is closing, of the name and of all", () => {
+  const pool = new LoggedPool({ maxSockets: 2, maxTotalSockets: 3 });
+  pool.acquire("a1");
+  assert.is(pool.core.hasRoomBeside(pool.slot("a1")), true);
+  pool.acquire("a2");
+  assert.is(pool.core.hasRoomBeside(pool.slot("a1")), false);
+  pool.connected("a2");
+  pool.close("a2", "aborted");
+  assert.is(pool.core.hasRoomBeside(pool.slot("a1")), false);
+  pool.closed("a2");
+  assert.is(pool.core.hasRoomBeside(pool.slot("a1")), true);
+  pool.acquire("b1", "b2");
+  assert.is(pool.core.hasRoomBeside(pool.slot("a1")), false);
+});
+
 test("closed() after a failed dial fails nobody else and starts the next connect", () => {
   const pool = new LoggedPool({ maxSockets: 1 });
   pool.acquire("a1", "a2", "a3");

@@ -127,7 +127,7 @@ export class PoolCore<C, W> {
   /** One more connection of the slot's name would be within the caps, beside all that there are. */
   hasRoomBeside(slot: Slot<C, W>): boolean {
     this.refresh();
-    return this.#mayPlan(slot.origin.group) && this.#mayHold(slot.origin.group);
+    return this.#mayHold(slot.origin.group);
   }
 
   /**
