@@ -54,6 +54,11 @@ export function surplusError(chunk: Uint8Array, begin: number, mayFollow: boolea
     : new ProtocolError("HPE_CLOSED_CONNECTION", { reason: "Data after `Connection: close`", ...facts });
 }
 
+/** A 101 that changes to nothing. */
+export function unaskedUpgrade(): ProtocolError {
+  return new ProtocolError("HPE_INVALID_CONSTANT", { reason: "101 without Upgrade" });
+}
+
 /** A request that agent.destroy() finds on a connection hears of that, as in Node; one that waits hears why. */
 export function isDestroyed(error: Error): boolean {
   return error instanceof AgentDestroyedError;

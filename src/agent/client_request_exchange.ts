@@ -14,7 +14,14 @@
 import { Buffer } from "node:buffer";
 import { channel } from "node:diagnostics_channel";
 import { EventEmitter } from "node:events";
-import { handshakeError, isDestroyed, isHangUp, nodeError, surplusError } from "./client_request_errors.ts";
+import {
+  handshakeError,
+  isDestroyed,
+  isHangUp,
+  nodeError,
+  surplusError,
+  unaskedUpgrade,
+} from "./client_request_errors.ts";
 import { limitsOf } from "./client_request_options.ts";
 import type { ExchangeOwner } from "./client_request_owner.ts";
 import type { BodyFraming } from "./core/framing.ts";
@@ -330,6 +337,12 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   }
 
   onUpgrade(head: ResponseHead, socket: Socket, rest: Uint8Array): void {
+    // RFC 9110 section 15.2.2: it names the protocol. An upgrade that nobody listens for ends silently, as in Node; this is none.
+    const isUnasked = head.status === 101 && head.headers.get("upgrade") === undefined;
+    if (isUnasked && this.request.listenerCount("upgrade") === 0) {
+      socket.destroy();
+      return this.onError(unaskedUpgrade());
+    }
     this.#isOver = true;
     this.#tell(this.#upgrade, this, { head, socket, rest });
   }

@@ -230,6 +230,24 @@ test("101 that nobody listens for ends the connection", async () => {
   });
 });
 
+test("101 that says no protocol and that nobody listens for is an error, and ends the connection", async () => {
+  const answer: WireAnswer = (socket) => socket.write("HTTP/1.1 101 Switching Protocols\r\n\r\n");
+  await withOrigin(answer, async ({ origin, request }) => {
+    const req = request();
+    const log = logOf(req);
+    const failure = new Promise<Error & { code?: string }>((resolve) => req.once("error", resolve));
+    const closed = new Promise((resolve) => req.once("close", resolve));
+    req.end();
+    is((await failure).code, "HPE_INVALID_CONSTANT");
+    await closed;
+    equal(log.filter((line) => !/socket|finish/.test(line)), [
+      "error HPE_INVALID_CONSTANT Parse Error: 101 without Upgrade",
+      "close",
+    ]);
+    is(origin.heads.length, 1);
+  });
+});
+
 test("CONNECT tells connect, whatever the status", async () => {
   for (const status of ["200 OK", "407 Proxy Authentication Required"]) {
     const answer: WireAnswer = (socket) => socket.write(`HTTP/1.1 ${status}\r\n\r\n`);
