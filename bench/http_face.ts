@@ -7,6 +7,8 @@
  *     deno run -A bench/http_face.ts
  *     bun bench/http_face.ts
  *     node npm/esm/bench/http_face.js        (after the package was emitted)
+ *
+ * Behind the file may stand a part of a name, as in `up`, and how many rounds (default: 11).
  */
 import { spawn } from "node:child_process";
 import * as builtin from "node:http";
@@ -92,6 +94,10 @@ interface Kind {
   readonly connections: readonly number[];
 }
 
+/** A part of the names of those that take part; default: all. And how often. */
+const only = process.argv[2] ?? "";
+const rounds = Number(process.argv[3] ?? ROUNDS);
+
 const KINDS: readonly Kind[] = [
   { name: "GET", options: { path: "/small" }, body: undefined, connections: [1, 10, 50] },
   { name: "10 MiB down", options: { path: "/large" }, body: undefined, connections: [1] },
@@ -121,11 +127,11 @@ const port = Number(
 );
 
 for (const side of SIDES) await measure(side, port, 10, KINDS[0]!, WARM_MS);
-for (const kind of KINDS) {
+for (const kind of KINDS.filter(({ name }) => name.includes(only))) {
   for (const connections of kind.connections) {
     const own: Figure[] = [];
     const runtime: Figure[] = [];
-    for (let round = 0; round < ROUNDS; round++) {
+    for (let round = 0; round < rounds; round++) {
       own.push(await measure(SIDES[0]!, port, connections, kind));
       runtime.push(await measure(SIDES[1]!, port, connections, kind));
     }
