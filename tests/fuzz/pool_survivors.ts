@@ -38,17 +38,22 @@ export const SURVIVORS: readonly (readonly [reason: string, faults: readonly str
     [
       "heap: } else if (rank < this.#ranks[item.heapIndex]!) { | rank < this.#ranks[item.heapIndex]! -> rank <= this.#ranks[item.heapIndex]!",
       "heap: if (this.#ranks[parent]! <= rank) break; | this.#ranks[parent]! <= rank -> this.#ranks[parent]! < rank",
-      "heap: if (child + 1 < size && this.#ranks[child + 1]! < this.#ranks[child]!) child++; | this.#ranks[child + 1]! < this.#ranks[child]! -> this.#ranks[child + 1]! <= this.#ranks[child]!",
+      "heap: if (this.#ranks[at]! < this.#ranks[lowest]!) lowest = at; | this.#ranks[at]! < this.#ranks[lowest]! -> this.#ranks[at]! <= this.#ranks[lowest]!",
       "heap: if (this.#ranks[child]! >= rank) break; | this.#ranks[child]! >= rank -> this.#ranks[child]! > rank",
       "waiting_queue: return here.sequence < elsewhere.sequence ? here : elsewhere; | here.sequence < elsewhere.sequence -> here.sequence <= elsewhere.sequence",
     ],
   ],
   [
-    "Behind the end of the array there is undefined, and no comparison with it holds: the check spares reading there",
+    "However many children an item has, the lowest is on top",
     [
-      "heap: if (child + 1 < size && this.#ranks[child + 1]! < this.#ranks[child]!) child++; | child + 1 < size && this.#ranks[child + 1]! < this.#ranks[child]! -> this.#ranks[child + 1]! < this.#ranks[child]!",
-      "heap: if (child + 1 < size && this.#ranks[child + 1]! < this.#ranks[child]!) child++; | child + 1 < size -> child + 1 <= size",
-      "heap: if (child + 1 < size && this.#ranks[child + 1]! < this.#ranks[child]!) child++; | child + 1 -> child - 1",
+      "heap: const CHILDREN_LOG2 = 3; | 3 -> 4",
+    ],
+  ],
+  [
+    "A neighbour's child may rise as well: it is the lowest of all that are looked at, and whoever takes its place is above its parent",
+    [
+      "heap: const child = this.#lowest(first, Math.min(firstChild(at + 1), size)); | 1 -> 2",
+      "heap: for (let at = from + 1; at < to; at++) { | at < to -> at <= to",
     ],
   ],
   [

@@ -1,9 +1,15 @@
 /**
- * A binary min-heap that knows where each item sits, so that any item can leave or change its rank in O(log n).
- * Ranks lie in an array of their own: a comparison reads two neighbouring numbers and no object.
+ * A min-heap that knows where each item sits, so that any item can leave or change its rank in O(log n).
+ *
+ * Strategy: ranks lie in an array of their own, so that a comparison reads neighbouring numbers and no object. Among thousands
+ * of items the cost is in the objects that move, which are not in the processor's cache: eight children for each make the
+ * heap a third as deep as two.
  *
  * @module
  */
+
+/** Each item has two to the power of this children. */
+const CHILDREN_LOG2 = 3;
 
 /** What a {@linkcode Heap} holds; an item is in one heap at most. */
 export interface HeapItem {
@@ -53,7 +59,7 @@ export class Heap<T extends HeapItem> {
   #rise(from: number, item: T, rank: number): void {
     let at = from;
     while (at > 0) {
-      const parent = (at - 1) >> 1;
+      const parent = (at - 1) >> CHILDREN_LOG2;
       if (this.#ranks[parent]! <= rank) break;
       this.#place(at, this.#items[parent]!, this.#ranks[parent]!);
       at = parent;
@@ -64,8 +70,8 @@ export class Heap<T extends HeapItem> {
   #sink(from: number, item: T, rank: number): void {
     const size = this.#items.length;
     let at = from;
-    for (let child = 2 * at + 1; child < size; child = 2 * at + 1) {
-      if (child + 1 < size && this.#ranks[child + 1]! < this.#ranks[child]!) child++;
+    for (let first = firstChild(at); first < size; first = firstChild(at)) {
+      const child = this.#lowest(first, Math.min(firstChild(at + 1), size));
       if (this.#ranks[child]! >= rank) break;
       this.#place(at, this.#items[child]!, this.#ranks[child]!);
       at = child;
@@ -73,9 +79,21 @@ export class Heap<T extends HeapItem> {
     this.#place(at, item, rank);
   }
 
+  #lowest(from: number, to: number): number {
+    let lowest = from;
+    for (let at = from + 1; at < to; at++) {
+      if (this.#ranks[at]! < this.#ranks[lowest]!) lowest = at;
+    }
+    return lowest;
+  }
+
   #place(at: number, item: T, rank: number): void {
     this.#items[at] = item;
     this.#ranks[at] = rank;
     item.heapIndex = at;
   }
+}
+
+function firstChild(of: number): number {
+  return (of << CHILDREN_LOG2) + 1;
 }
