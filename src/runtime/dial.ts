@@ -20,6 +20,7 @@ import {
   type Capabilities,
   type Connect,
   type ConnectOptions,
+  hasAddressForm,
   type LookupAddress,
   type LookupFunction,
   type Socket,
@@ -120,11 +121,7 @@ export function shownSocket(socket: Socket): Socket {
 }
 
 function isRace({ path, host, autoSelectFamily }: ConnectOptions): boolean {
-  return path === undefined && autoSelectFamily !== false && !isAddress(host ?? "localhost");
-}
-
-function isAddress(host: string): boolean {
-  return host.includes(":") || /^\d+\.\d+\.\d+\.\d+$/.test(host);
+  return path === undefined && autoSelectFamily !== false && !hasAddressForm(host ?? "localhost");
 }
 
 // Of a socket that is shown: what it tells is the dialled socket's to tell.

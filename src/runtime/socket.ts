@@ -477,3 +477,8 @@ function isGiven(name: BindingOption | TlsOption, value: unknown): boolean {
   if (name === "rejectUnauthorized") return value === false;
   return true;
 }
+
+/** A host that is an IP address by its form: there is no name to look up, and none to send (RFC 6066 section 3). */
+export function hasAddressForm(host: string): boolean {
+  return host.includes(":") || /^\d+\.\d+\.\d+\.\d+$/.test(host);
+}
