@@ -269,9 +269,10 @@ export class OutgoingOutput {
     // Nothing but a head: most requests.
     if (this.#message.outputData.length === 0 && !(finished && this.#message.chunkedEncoding)) {
       if (head !== "") sink.write(encodeLatin1(head), !finished);
-    } else {this.#takePieces(head).forEach((piece, index, { length }) =>
-        sink.write(piece, index + 1 < length || !finished)
-      );}
+    } else {
+      const pieces = this.#takePieces(head);
+      pieces.forEach((piece, index) => sink.write(piece, index + 1 < pieces.length || !finished));
+    }
     if (finished) {
       this.#isEndSent = true;
       sink.end();
