@@ -6,18 +6,9 @@ import { Duplex } from "node:stream";
 import { equal, is, throws } from "uvu/assert";
 import { suite } from "../harness/suite.ts";
 import { closed, logOf, responseTo, textOf } from "../node_door/http_log.ts";
-import { ok, type WireAnswer, type WireOrigin, wireOrigin } from "../node_door/http_origin.ts";
+import { ok, withWireOrigin } from "../node_door/http_origin.ts";
 
 const test = suite("http: uses of Node's document");
-
-async function withOrigin(answer: WireAnswer, body: (origin: WireOrigin) => Promise<void>): Promise<void> {
-  const origin = await wireOrigin(answer);
-  try {
-    await body(origin);
-  } finally {
-    await origin.close();
-  }
-}
 
 /** A port of loopback on which nobody listens. */
 async function deadPort(): Promise<number> {
@@ -52,7 +43,7 @@ test("more than a response, whose request's write is never known to be done: 'cl
 });
 
 test("agent.destroy() in the tick of the request, or within createConnection, is told to who listens by the end of it", () =>
-  withOrigin((socket) => socket.end(ok()), async ({ port }) => {
+  withWireOrigin((socket) => socket.end(ok()), async ({ port }) => {
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
     const requests = [1, 2].map(() => http.get({ host: "127.0.0.1", port, agent }));
     agent.destroy();
@@ -89,7 +80,7 @@ for (const head of ["Connection: close\r\nContent-Length: 2", "Content-Length: 2
 }
 
 test("'agentRemove' before the connection is open: the request goes on outside the agent", () =>
-  withOrigin((socket) => socket.end(ok()), async ({ port }) => {
+  withWireOrigin((socket) => socket.end(ok()), async ({ port }) => {
     const agent = new http.Agent({ keepAlive: true });
     const request = withdrawn({ port, agent });
     is(await textOf(await responseTo(request)), "ok");
@@ -111,7 +102,7 @@ test("'agentRemove' before the connection is refused: 'error', 'close'", async (
 });
 
 test("'agentRemove', and destroy() before the connection is open: 'error', 'close'", () =>
-  withOrigin((socket) => socket.end(ok()), async ({ port }) => {
+  withWireOrigin((socket) => socket.end(ok()), async ({ port }) => {
     const agent = new http.Agent();
     const request = withdrawn({ port, agent });
     request.on("socket", () => request.destroy());
@@ -130,7 +121,7 @@ class Own extends http.Agent {
 }
 
 test("an agent with a createConnection of its own emits 'free' for each request's socket", () =>
-  withOrigin((socket) => socket.write(ok()), async ({ port, ...origin }) => {
+  withWireOrigin((socket) => socket.write(ok()), async ({ port, ...origin }) => {
     const agent = new Own({ keepAlive: true });
     const freed: unknown[] = [];
     agent.on("free", (socket, { host }) => freed.push(socket instanceof net.Socket, host));
@@ -145,7 +136,7 @@ test("an agent with a createConnection of its own emits 'free' for each request'
   }));
 
 test("and understands 'agentRemove' on it, before and after it is open", () =>
-  withOrigin((socket) => socket.write(ok()), async ({ port }) => {
+  withWireOrigin((socket) => socket.write(ok()), async ({ port }) => {
     const agent = new Own({ keepAlive: true });
     for (const event of ["lookup", "connect"]) {
       const request = http.get({ host: "127.0.0.1", port, agent });
@@ -173,7 +164,7 @@ test("a server that begins to listen behind the request, in the same turn, is re
 });
 
 test("what a reader gives up with is the request's 'error' too", () =>
-  withOrigin(
+  withWireOrigin(
     (socket) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"),
     async ({ port }) => {
       const request = http.get({ host: "127.0.0.1", port, agent: false });
@@ -206,7 +197,7 @@ test("a connect that fails is a system error as Node's: its name, its members, n
 });
 
 test("the stream of a plain connection has none of TLSSocket's methods: programs ask by them", () =>
-  withOrigin((socket) => socket.end(ok()), async ({ port }) => {
+  withWireOrigin((socket) => socket.end(ok()), async ({ port }) => {
     for (const host of ["127.0.0.1", "localhost"]) {
       const request = http.get({ host, port, family: 4, agent: false });
       const socket = await new Promise<object>((resolve) => request.once("socket", resolve));
@@ -218,7 +209,7 @@ test("the stream of a plain connection has none of TLSSocket's methods: programs
   }));
 
 test("an agent's option that is null counts as unset", () =>
-  withOrigin((socket) => socket.write(ok()), async ({ port }) => {
+  withWireOrigin((socket) => socket.write(ok()), async ({ port }) => {
     const names = [
       "keepAlive",
       "timeout",
@@ -242,7 +233,7 @@ test("an agent's option that is null counts as unset", () =>
   }));
 
 test("a bad argument is thrown at once, and nothing is sent", () =>
-  withOrigin((socket) => socket.end(ok()), async ({ port, heads }) => {
+  withWireOrigin((socket) => socket.end(ok()), async ({ port, heads }) => {
     const agent = new http.Agent();
     const options = { host: "127.0.0.1", port, agent };
     const request = http.request({ ...options, method: "POST" });

@@ -9,7 +9,7 @@ import https from "@holdfast/agent/https";
 import { equal, is, not, ok as truthy, throws } from "uvu/assert";
 import { suite } from "../harness/suite.ts";
 import { closed, responseTo, textOf } from "./http_log.ts";
-import { ok, type WireOrigin, wireOrigin } from "./http_origin.ts";
+import { ok, type WireOrigin, withWireOrigin } from "./http_origin.ts";
 
 const test = suite("http: subclasses without class");
 
@@ -26,13 +26,8 @@ function heirOf(Base: Any, more: (self: Any) => void = () => {}): Any {
   return Heir;
 }
 
-async function withOrigin(body: (origin: WireOrigin) => Promise<void>): Promise<void> {
-  const origin = await wireOrigin((socket) => socket.write(ok("body")));
-  try {
-    await body(origin);
-  } finally {
-    await origin.close();
-  }
+function withOrigin(body: (origin: WireOrigin) => Promise<void>): Promise<void> {
+  return withWireOrigin((socket) => socket.write(ok("body")), body);
 }
 
 /** Ours, and the runtime's own by the side of it. */

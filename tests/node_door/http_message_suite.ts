@@ -2,7 +2,7 @@ import http, { type ClientRequest, type RequestOptions } from "@holdfast/agent/h
 import { equal, is, match, not, ok as isTrue, throws } from "uvu/assert";
 import { suite } from "../harness/suite.ts";
 import { closed, responseTo, textOf } from "./http_log.ts";
-import { ok, type WireAnswer, type WireOrigin, wireOrigin } from "./http_origin.ts";
+import { ok, type WireAnswer, wireOrigin, withWireOrigin } from "./http_origin.ts";
 
 const test = suite("http: messages");
 
@@ -15,15 +15,6 @@ async function wireOf(options: RequestOptions, send: (req: ClientRequest) => voi
     await textOf(await responseTo(req));
     await closed(req);
     return origin.received[0]!.replaceAll(String(origin.port), "PORT");
-  } finally {
-    await origin.close();
-  }
-}
-
-async function withOrigin(answer: WireAnswer, body: (origin: WireOrigin) => Promise<void>): Promise<void> {
-  const origin = await wireOrigin(answer);
-  try {
-    await body(origin);
   } finally {
     await origin.close();
   }
@@ -74,7 +65,7 @@ test("a GET's body is framed as any other", async () => {
 });
 
 test("CONNECT's data is the tunnel's", async () => {
-  await withOrigin((socket) => socket.end("HTTP/1.1 200 OK\r\n\r\n"), async (origin) => {
+  await withWireOrigin((socket) => socket.end("HTTP/1.1 200 OK\r\n\r\n"), async (origin) => {
     const req = http.request({
       host: "127.0.0.1",
       port: origin.port,
@@ -185,7 +176,7 @@ test("strictContentLength refuses a body that is longer or shorter", () => {
 });
 
 test("write() after end() is an error event, end() after 'finish' tells its callback", async () => {
-  await withOrigin((socket) => socket.write(ok()), async (origin) => {
+  await withWireOrigin((socket) => socket.write(ok()), async (origin) => {
     const req = http.request({ host: "127.0.0.1", port: origin.port, method: "POST", agent: false });
     const codes: unknown[] = [];
     req.on("error", (error) => codes.push((error as { code?: string }).code));
@@ -252,7 +243,7 @@ test("headers of a response are shown by Node's rules", async () => {
     "Cookie: a",
     "Cookie: b",
   ];
-  await withOrigin((socket) => socket.end(ok("", ...fields)), async (origin) => {
+  await withWireOrigin((socket) => socket.end(ok("", ...fields)), async (origin) => {
     for (const joinDuplicateHeaders of [false, true]) {
       const req = http.get({ host: "127.0.0.1", port: origin.port, agent: false, joinDuplicateHeaders });
       const res = await responseTo(req);
@@ -274,7 +265,7 @@ test("headers of a response are shown by Node's rules", async () => {
 test("trailers are there at the end", async () => {
   const answer: WireAnswer = (socket) =>
     socket.end("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n");
-  await withOrigin(answer, async (origin) => {
+  await withWireOrigin(answer, async (origin) => {
     const req = http.get({ host: "127.0.0.1", port: origin.port, agent: false });
     const res = await responseTo(req);
     is(await textOf(res), "ok");
@@ -286,7 +277,7 @@ test("trailers are there at the end", async () => {
 
 test("maxHeaderSize, maxHeadersCount and insecureHTTPParser hold for their request", async () => {
   const long = `X-Long: ${"x".repeat(20_000)}`;
-  await withOrigin((socket) => socket.end(ok("", long, "A: 1", "B: 2")), async (origin) => {
+  await withWireOrigin((socket) => socket.end(ok("", long, "A: 1", "B: 2")), async (origin) => {
     const options = { host: "127.0.0.1", port: origin.port, agent: false };
     const refused = http.get(options);
     const error = await new Promise<{ code?: string }>((resolve) => refused.once("error", resolve));
@@ -298,7 +289,7 @@ test("maxHeaderSize, maxHeadersCount and insecureHTTPParser hold for their reque
     res.resume();
     await closed(req);
   });
-  await withOrigin((socket) => socket.end("HTTP/1.1 200 OK\nContent-Length: 0\n\n"), async (origin) => {
+  await withWireOrigin((socket) => socket.end("HTTP/1.1 200 OK\nContent-Length: 0\n\n"), async (origin) => {
     const options = { host: "127.0.0.1", port: origin.port, agent: false };
     const refused = http.get(options);
     const error = await new Promise<{ code?: string }>((resolve) => refused.once("error", resolve));
@@ -312,7 +303,7 @@ test("maxHeaderSize, maxHeadersCount and insecureHTTPParser hold for their reque
 
 test("httpValidation loosens the values of headers, both ways, and at its last step the parser", async () => {
   const bell = ok("", "A: \x07");
-  await withOrigin((socket) => socket.end(bell), async (origin) => {
+  await withWireOrigin((socket) => socket.end(bell), async (origin) => {
     const options = { host: "127.0.0.1", port: origin.port, agent: false };
     for (const validation of ["strict", "relaxed", "insecure"] as const) {
       const req = http.request({ ...options, httpValidation: validation });
@@ -336,7 +327,7 @@ test("httpValidation loosens the values of headers, both ways, and at its last s
       }
     }
   });
-  await withOrigin((socket) => socket.end("HTTP/1.1 200 OK\nContent-Length: 0\n\n"), async (origin) => {
+  await withWireOrigin((socket) => socket.end("HTTP/1.1 200 OK\nContent-Length: 0\n\n"), async (origin) => {
     const options = { host: "127.0.0.1", port: origin.port, agent: false };
     const refused = http.get({ ...options, httpValidation: "relaxed" });
     match((await new Promise<{ code?: string }>((resolve) => refused.once("error", resolve))).code!, /^HPE_/);
@@ -355,7 +346,7 @@ test("httpValidation loosens the values of headers, both ways, and at its last s
 });
 
 test("a message's signal aborts with it", async () => {
-  await withOrigin(
+  await withWireOrigin(
     (socket) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"),
     async (origin) => {
       const req = http.get({ host: "127.0.0.1", port: origin.port, agent: false });
@@ -371,7 +362,7 @@ test("a message's signal aborts with it", async () => {
 
 test("a write beyond the high water mark returns false, and 'drain' follows", async () => {
   const answer: WireAnswer = () => {};
-  await withOrigin(answer, async (origin) => {
+  await withWireOrigin(answer, async (origin) => {
     const req = http.request({ host: "127.0.0.1", port: origin.port, method: "POST", agent: false });
     req.on("error", () => {});
     is(req.write(new Uint8Array(10_000)), true);
@@ -396,7 +387,7 @@ test("a GET lost on a kept connection goes once more over a new one; a POST does
       ["GET", false, "ECONNRESET"],
     ] as const
   ) {
-    await withOrigin(answer, async (origin) => {
+    await withWireOrigin(answer, async (origin) => {
       const agent = new http.Agent({ keepAlive: true });
       const options = { host: "127.0.0.1", port: origin.port, agent };
       const first = http.get(options);

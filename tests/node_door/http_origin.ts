@@ -57,6 +57,19 @@ export async function wireOrigin(answer: WireAnswer): Promise<WireOrigin> {
   return Object.assign(origin, { port, close });
 }
 
+/** Runs `body` with an origin that is closed behind it. */
+export async function withWireOrigin(
+  answer: WireAnswer,
+  body: (origin: WireOrigin) => Promise<void>,
+): Promise<void> {
+  const origin = await wireOrigin(answer);
+  try {
+    await body(origin);
+  } finally {
+    await origin.close();
+  }
+}
+
 /** A complete response with this body. */
 export function ok(body = "ok", ...fields: string[]): string {
   return ["HTTP/1.1 200 OK", ...fields, `Content-Length: ${body.length}`, "", body].join("\r\n");

@@ -16,6 +16,9 @@ const test = suite("http: Node's details");
 type Agent = InstanceType<typeof http.Agent>;
 type Ask = (options?: Record<string, unknown>) => ClientRequest;
 
+/** The first four bytes of nine, and nothing behind them. */
+const part: WireAnswer = (socket) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart");
+
 async function withAgent(
   options: Record<string, unknown>,
   answer: WireAnswer,
@@ -54,8 +57,7 @@ test("a connection that closes is in agent.sockets until its request is told 'cl
     await closed(req);
     equal([open, atClose], [1, undefined]);
   });
-  const stalls: WireAnswer = (socket) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart");
-  await withAgent({ keepAlive: true }, stalls, async (ask, agent, { port }) => {
+  await withAgent({ keepAlive: true }, part, async (ask, agent, { port }) => {
     const req = ask().end();
     await responseTo(req);
     req.destroy();
@@ -361,7 +363,7 @@ test("an upgraded stream has no parser, and its response is complete", async () 
 test("the error of res.destroy() is the request's error too", async () => {
   await withAgent(
     {},
-    (socket) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"),
+    part,
     async (ask) => {
       const req = ask().end();
       const log = logOf(req, false);
@@ -379,7 +381,7 @@ test("the error of res.destroy() is the request's error too", async () => {
 test("a pipeline() that fails ends the request, and is no error of it", async () => {
   await withAgent(
     {},
-    (socket) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"),
+    part,
     async (ask) => {
       const req = ask().end();
       const log = logOf(req, false);
@@ -451,7 +453,6 @@ test("behind a Connection: close of the request's own, 'close' comes as the serv
 
 test("a message's signal aborts with 'aborted', and not with the message's end", async () => {
   const whole: WireAnswer = (socket) => socket.write(ok());
-  const part: WireAnswer = (socket) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart");
   for (const answer of [whole, part]) {
     await withAgent({ keepAlive: true }, answer, async (ask) => {
       const req = ask().end();

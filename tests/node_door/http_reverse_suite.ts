@@ -6,21 +6,12 @@ import { Duplex } from "node:stream";
 import { equal, is, match } from "uvu/assert";
 import { suite } from "../harness/suite.ts";
 import { closed, logOf, responseTo, textOf } from "./http_log.ts";
-import { ok, type WireAnswer, type WireOrigin, wireOrigin } from "./http_origin.ts";
+import { ok, type WireAnswer, withWireOrigin } from "./http_origin.ts";
 
 const test = suite("http: the reverse door");
 
-async function withOrigin(answer: WireAnswer, body: (origin: WireOrigin) => Promise<void>): Promise<void> {
-  const origin = await wireOrigin(answer);
-  try {
-    await body(origin);
-  } finally {
-    await origin.close();
-  }
-}
-
 test("the runtime's own Agent keeps and hands out its sockets", async () => {
-  await withOrigin((socket) => socket.write(ok()), async (origin) => {
+  await withWireOrigin((socket) => socket.write(ok()), async (origin) => {
     const agent = new builtin.Agent({ keepAlive: true });
     const logs: string[][] = [];
     for (const expected of [false, true, true]) {
@@ -46,7 +37,7 @@ test("the runtime's own Agent keeps and hands out its sockets", async () => {
 });
 
 test("own and foreign requests take turns on one socket of the runtime's Agent", async () => {
-  await withOrigin((socket) => socket.write(ok()), async (origin) => {
+  await withWireOrigin((socket) => socket.write(ok()), async (origin) => {
     const agent = new builtin.Agent({ keepAlive: true });
     const options = { host: "127.0.0.1", port: origin.port, agent };
     for (let turn = 0; turn < 4; turn++) {
@@ -62,7 +53,7 @@ test("own and foreign requests take turns on one socket of the runtime's Agent",
 });
 
 test("a createConnection of our own agent's is given its request's options under the agent's of then", async () => {
-  await withOrigin((socket) => socket.end(ok()), async (origin) => {
+  await withWireOrigin((socket) => socket.end(ok()), async (origin) => {
     const agent = new http.Agent({ maxSockets: 1 });
     const place = { host: "127.0.0.1", port: origin.port, agent };
     await textOf(await responseTo(http.get({ ...place, path: "/before" })));
@@ -93,7 +84,7 @@ test("a createConnection of our own agent's is given its request's options under
 });
 
 test("a socket given back has no listener of ours", async () => {
-  await withOrigin((socket) => socket.write(ok()), async (origin) => {
+  await withWireOrigin((socket) => socket.write(ok()), async (origin) => {
     const agent = new builtin.Agent({ keepAlive: true });
     const req = http.get({ host: "127.0.0.1", port: origin.port, agent: agent as never });
     const freed = new Promise<net.Socket>((resolve) => agent.once("free", resolve));
@@ -105,7 +96,7 @@ test("a socket given back has no listener of ours", async () => {
 });
 
 test("createConnection may return a stream, call back with one, or fail", async () => {
-  await withOrigin((socket) => socket.end(ok()), async (origin) => {
+  await withWireOrigin((socket) => socket.end(ok()), async (origin) => {
     const returned = http.get({ createConnection: () => net.connect(origin.port, "127.0.0.1") });
     is(await textOf(await responseTo(returned)), "ok");
     await closed(returned);
@@ -151,7 +142,7 @@ test("any Duplex will do", async () => {
 });
 
 test("an agent is any object with addRequest(), which answers by onSocket()", async () => {
-  await withOrigin((socket) => socket.end(ok()), async (origin) => {
+  await withWireOrigin((socket) => socket.end(ok()), async (origin) => {
     const agent = {
       addRequest(req: ClientRequest): void {
         req.onSocket(net.connect(origin.port, "127.0.0.1"));
@@ -175,7 +166,7 @@ test("upgrade over the runtime's Agent gives its socket, which has left that age
     socket.on("data", (chunk) => socket.end(`echo ${chunk}`));
     socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
   };
-  await withOrigin(answer, async (origin) => {
+  await withWireOrigin(answer, async (origin) => {
     const agent = new builtin.Agent({ keepAlive: true });
     const req = http.request({
       host: "127.0.0.1",

@@ -7,7 +7,7 @@ import { equal, is, ok as truthy } from "uvu/assert";
 import { ca, good } from "../certs/certs.ts";
 import { suite } from "../harness/suite.ts";
 import { closed, responseTo, textOf } from "./http_log.ts";
-import { ok, type WireOrigin, wireOrigin } from "./http_origin.ts";
+import { ok, type WireOrigin, wireOrigin, withWireOrigin } from "./http_origin.ts";
 
 const test = suite("http: the socket of a request to a name");
 
@@ -53,13 +53,8 @@ function detail(event: string, [first, second]: unknown[]): string {
   return event === "close" ? ` ${first}` : "";
 }
 
-async function withOrigin(body: (origin: WireOrigin) => Promise<void>): Promise<void> {
-  const origin = await wireOrigin((socket) => socket.write(ok("body")));
-  try {
-    await body(origin);
-  } finally {
-    await origin.close();
-  }
+function withOrigin(body: (origin: WireOrigin) => Promise<void>): Promise<void> {
+  return withWireOrigin((socket) => socket.write(ok("body")), body);
 }
 
 function agentOver(runtime: "node" | undefined): HttpAgent {
