@@ -6,7 +6,8 @@
  */
 
 import type { Duplex } from "node:stream";
-import { BareOptions, isAddress, type NodeOptions } from "./endpoint_table.ts";
+import { BareOptions, type NodeOptions } from "./endpoint_table.ts";
+import { isAddress } from "../runtime/socket.ts";
 
 /** The part of an agent that decides how a stream is asked for. */
 export interface DialingAgent {

@@ -14,7 +14,7 @@ import { SpareParsers } from "./core/spare_parsers.ts";
 import type { Endpoint } from "./exchange.ts";
 import { familyOf, probeDelay } from "./options.ts";
 import { RecentMap } from "./recent_map.ts";
-import type { ConnectOptions, TlsOption, TlsOptions } from "../runtime/socket.ts";
+import { type ConnectOptions, isAddress, type TlsOption, type TlsOptions } from "../runtime/socket.ts";
 
 /** A request's options under its agent's, as Node's `addRequest` and `createConnection` have them. */
 export type NodeOptions = Record<string, unknown>;
@@ -265,11 +265,6 @@ function identityOf(options: NodeOptions, name: string): unknown {
   if (name !== "servername") return value;
   const { host } = options;
   return value === host || (value === "" && isAddress(String(host))) ? undefined : value;
-}
-
-/** True for an IP address: it is never sent as a server's name (RFC 6066 section 3). */
-export function isAddress(name: string): boolean {
-  return name.includes(":") || /^\d{1,3}(\.\d{1,3}){3}$/.test(name);
 }
 
 /** Values that are told apart; over it they are numbered anew, with numbers not used before. */

@@ -8,7 +8,7 @@
  */
 
 import type { BunPemLike, BunTlsLike } from "./bun_like.ts";
-import { hasAddressForm, type TlsOptions } from "./socket.ts";
+import { isAddress, type TlsOptions } from "./socket.ts";
 
 /**
  * The option whose value Bun has no form for, or undefined. `host` is the name verified by default, `dialled` what
@@ -20,7 +20,7 @@ export function refusedByBunTls(
   dialled: string | undefined,
 ): string | undefined {
   const name = options.servername || options.host || host;
-  const sendsNone = options.servername === "" || hasAddressForm(name);
+  const sendsNone = options.servername === "" || isAddress(name);
   if (sendsNone && name !== dialled) return "tls.servername";
   if (Array.isArray(options.key) && options.key.some((key) => !isPem(key))) return "tls.key";
   return undefined;
@@ -31,7 +31,7 @@ export function bunTls(options: TlsOptions, host: string): BunTlsLike {
   const name = options.servername ?? (options.host || host);
   // An address is no name for SNI (RFC 6066 section 3).
   // Said, because NODE_TLS_REJECT_UNAUTHORIZED would else be heard.
-  const result: BunTlsLike = { serverName: hasAddressForm(name) ? "" : name, rejectUnauthorized: true };
+  const result: BunTlsLike = { serverName: isAddress(name) ? "" : name, rejectUnauthorized: true };
   if (options.ca !== undefined) result.ca = pem(options.ca);
   if (options.cert !== undefined) result.cert = pem(options.cert);
   if (options.key !== undefined) result.key = pem(options.key);

@@ -13,7 +13,14 @@
  */
 
 import { argumentError, checkPort } from "./errors.ts";
-import type { ConnectOptions, LookupAddress, LookupFunction, StartTlsOptions, TlsOptions } from "./socket.ts";
+import {
+  type ConnectOptions,
+  isAddress,
+  type LookupAddress,
+  type LookupFunction,
+  type StartTlsOptions,
+  type TlsOptions,
+} from "./socket.ts";
 
 /** Throws what is wrong with the value of the option `name`. */
 type Check = (value: unknown, name: string) => void;
@@ -232,12 +239,6 @@ function isTextOrBytes(value: unknown): boolean {
 
 function every(value: unknown, passes: (one: unknown) => boolean): boolean {
   return Array.isArray(value) ? value.every(passes) : isTextOrBytes(value);
-}
-
-function isAddress(value: string): boolean {
-  const parts = value.split(".");
-  return value.includes(":") ||
-    parts.length === 4 && parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) < 256);
 }
 
 function invalidType(name: string, expected: string, value: unknown): Error {

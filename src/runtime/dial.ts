@@ -20,7 +20,7 @@ import {
   type Capabilities,
   type Connect,
   type ConnectOptions,
-  hasAddressForm,
+  isAddress,
   type LookupAddress,
   type LookupFunction,
   type Socket,
@@ -121,7 +121,7 @@ export function shownSocket(socket: Socket): Socket {
 }
 
 function isRace({ path, host, autoSelectFamily }: ConnectOptions): boolean {
-  return path === undefined && autoSelectFamily !== false && !hasAddressForm(host ?? "localhost");
+  return path === undefined && autoSelectFamily !== false && !isAddress(host ?? "localhost");
 }
 
 // Of a socket that is shown: what it tells is the dialled socket's to tell.

@@ -18,7 +18,7 @@ import { MemorySocket } from "./memory_socket.ts";
 import type { Link, LinkOptions } from "./memory_socket.ts";
 import { clientRole, MemoryTlsSocket } from "./memory_tls.ts";
 import type { MemoryTlsOptions, ServerRole } from "./memory_tls.ts";
-import { hasAddressForm, unsupportedOption } from "./socket.ts";
+import { isAddress, unsupportedOption } from "./socket.ts";
 import type {
   Capabilities,
   Connect,
@@ -280,7 +280,7 @@ export class MemoryNetwork {
     if (place !== undefined) return place.answer;
     if (options.path !== undefined) return "ENOENT";
     const host = options.host ?? "localhost";
-    const isKnown = host === "localhost" || hasAddressForm(host) ||
+    const isKnown = host === "localhost" || isAddress(host) ||
       this.#places.some(({ address }) => address.host === host);
     return isKnown ? "ECONNREFUSED" : "ENOTFOUND";
   }
@@ -322,7 +322,7 @@ function clientInfo(options: ConnectOptions, localPort: number): SocketInfo {
     adapter: "memory",
     localAddress: isIpv6 ? "::1" : "127.0.0.1",
     localPort,
-    remoteAddress: hasAddressForm(host) ? host : "127.0.0.1",
+    remoteAddress: isAddress(host) ? host : "127.0.0.1",
     remotePort: options.port,
     remoteFamily: isIpv6 ? 6 : 4,
   };

@@ -14,6 +14,7 @@ import type { Clock } from "../clock.ts";
 import { SocketError, throwLater } from "./errors.ts";
 import { verify } from "./memory_certificate.ts";
 import type { MemoryCertificate } from "./memory_certificate.ts";
+import { isAddress } from "./socket.ts";
 import type { Socket, SocketHandler, SocketInfo, TlsInfo, TlsOptions } from "./socket.ts";
 
 /** The server's side of TLS. */
@@ -422,9 +423,8 @@ export interface ServerRole {
 
 /** The client's side for a connect to `host`. */
 export function clientRole(options: TlsOptions, host: string): ClientRole {
-  const isAddress = host.includes(":") || /^[\d.]+$/.test(host);
   const verified = options.host ?? host;
-  const name = options.servername ?? (isAddress ? "" : verified);
+  const name = options.servername ?? (isAddress(host) ? "" : verified);
   return { side: "client", options, name, verified: options.servername || verified };
 }
 

@@ -1,10 +1,10 @@
 /** Options that no adapter can use: the same error on every runtime, before anything is opened. */
-import { createServer, type Server } from "node:net";
+import { createServer, isIP, type Server } from "node:net";
 import type { AddressInfo } from "node:net";
 import * as assert from "uvu/assert";
 import { Agent, type AgentOptions } from "@holdfast/agent";
 import { adapters, createConnect } from "../../src/runtime/mod.ts";
-import type { Connect, ConnectOptions, TlsOptions } from "../../src/runtime/socket.ts";
+import { type Connect, type ConnectOptions, isAddress, type TlsOptions } from "../../src/runtime/socket.ts";
 import { suite } from "../harness/suite.ts";
 import { Recorder, settle } from "./node_harness.ts";
 
@@ -166,6 +166,23 @@ test("a request rejects with the same code, and no connection was begun", async 
   }
   await settle(20);
   assert.is(accepted, 0);
+});
+
+test("isAddress() is true where net.isIP() is", () => {
+  const hosts = [
+    "127.0.0.1",
+    "0.0.0.0",
+    "255.249.199.99",
+    "256.0.0.1",
+    "1.2.3",
+    "1.2.3.4.5",
+    "1.2.3.4.",
+    "01.2.3.4",
+    "1.2.3.x",
+  ];
+  const others = ["", "localhost", "1e100.net", "127.1", "0x7f.0.0.1", " 127.0.0.1", "127.0.0.1\n"];
+  const six = ["::1", "::", "fe80::1%lo", "::ffff:127.0.0.1", "2001:db8::1"];
+  for (const host of [...hosts, ...others, ...six]) assert.is(isAddress(host), isIP(host) !== 0, host);
 });
 
 test.run();
