@@ -13,16 +13,10 @@
 import { systemClock } from "../clock.ts";
 import type { BunHandlersLike, BunLike, BunSocketLike } from "./bun_like.ts";
 import { bunTls } from "./bun_tls.ts";
-import {
-  assertHonoured,
-  bunError,
-  fromNodeError,
-  type SocketError,
-  type SocketPhase,
-  throwLater,
-} from "./errors.ts";
+import { assertHonoured, bunError, fromNodeError, type SocketError, type SocketPhase } from "./errors.ts";
 import type { ConnectOptions, Socket, SocketHandler, SocketInfo, StartTlsOptions } from "./socket.ts";
 import { assertCanStartTls, readStartTls, type StartTlsRules } from "./start_tls.ts";
+import { tell, tellData } from "./tell.ts";
 
 /** Above this many pending bytes `write()` asks to wait; the node adapter's mark. */
 const HIGH_WATER_BYTES = 65536;
@@ -161,7 +155,7 @@ export class BunSocket implements Socket {
       opening,
     };
     this.#send();
-    this.#tell(this.handler.onOpen);
+    tell(this.handler, this.handler.onOpen);
     this.#flush();
   }
 
@@ -201,28 +195,15 @@ export class BunSocket implements Socket {
 
   // Telling
 
-  // A handler that throws is the process's affair, where Bun would make a socket's error of it; the socket goes on.
-  #tell(method: (this: SocketHandler) => void): void {
-    try {
-      method.call(this.handler);
-    } catch (error) {
-      throwLater(error);
-    }
-  }
-
   #tellData(chunk: Uint8Array): void {
     this.bytesRead += chunk.length;
-    try {
-      this.handler.onData(chunk);
-    } catch (error) {
-      throwLater(error);
-    }
+    tellData(this.handler, chunk);
   }
 
   #tellEnd(): void {
     this.#endWaits = false;
     this.#hasReadEnd = true;
-    this.#tell(this.handler.onEnd);
+    tell(this.handler, this.handler.onEnd);
     if (this.#hasSentFin && !this.#isShut) this.#finish();
   }
 
@@ -272,7 +253,7 @@ export class BunSocket implements Socket {
     this.#send();
     if (this.#owesDrain && this.pendingBytes === 0) {
       this.#owesDrain = false;
-      this.#tell(this.handler.onDrain);
+      tell(this.handler, this.handler.onDrain);
     }
     if (this.#hasSentFin && this.#hasReadEnd && !this.#isShut) this.#finish();
   };
@@ -358,11 +339,7 @@ export class BunSocket implements Socket {
     if (this.#hasClosed) return;
     this.#hasClosed = true;
     this.connecting = false;
-    try {
-      this.handler.onClose(error);
-    } catch (thrown) {
-      throwLater(thrown);
-    }
+    tell(this.handler, this.handler.onClose, error);
   }
 
   #translate(error: unknown, phase: SocketPhase, syscall?: string): SocketError {

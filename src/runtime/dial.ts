@@ -15,7 +15,7 @@
 import { type Clock, systemClock } from "../clock.ts";
 import { callLookup, lookupAddresses, readConnectOptions } from "./connect_options.ts";
 import { AddressRace, interleave, raceError, type RaceOwner } from "./dial_race.ts";
-import { assertHonoured, fromNodeError, invalidState, SocketError, throwLater } from "./errors.ts";
+import { assertHonoured, fromNodeError, invalidState, SocketError } from "./errors.ts";
 import {
   type Capabilities,
   type Connect,
@@ -31,6 +31,7 @@ import {
   unsupportedTlsOption,
 } from "./socket.ts";
 import { readStartTls } from "./start_tls.ts";
+import { tell } from "./tell.ts";
 
 /** A `Connect` that may call `onTransport`, once, when a connection is there and TLS begins on it. */
 export type AttemptConnect = (
@@ -295,11 +296,7 @@ class DialSocket implements Socket, RaceOwner {
     this.#handOver(socket);
     // What becomes of TLS is the winner's to tell.
     if (!isOpen) return;
-    try {
-      this.#handler.onOpen();
-    } catch (error) {
-      throwLater(error);
-    }
+    tell(this.#handler, this.#handler.onOpen);
     // The adapter tells what it still had to send after write(); what it took at once is ours to tell.
     if (hadEarly && !socket.destroyed && socket.pendingBytes === 0) this.#handler.onDrain();
   }

@@ -11,8 +11,9 @@
  */
 
 import type { Clock } from "../clock.ts";
-import { SocketError, throwLater } from "./errors.ts";
+import { SocketError } from "./errors.ts";
 import type { Socket, SocketHandler, SocketInfo } from "./socket.ts";
+import { tell, tellData } from "./tell.ts";
 
 /** How a link behaves; both directions alike unless said otherwise. */
 export interface LinkOptions {
@@ -228,7 +229,7 @@ export class MemorySocket implements Socket {
     this.#isConnecting = false;
     this.#pumpSoon();
     this.#deliverSoon();
-    this.#tell(() => this.handler.onOpen());
+    tell(this.handler, this.handler.onOpen);
   }
 
   /** Ends in an error, or without. In a call of the clock only. */
@@ -240,7 +241,7 @@ export class MemorySocket implements Socket {
 
   #close(error?: SocketError): void {
     this.#isConnecting = false;
-    this.#tell(() => this.handler.onClose(error));
+    tell(this.handler, this.handler.onClose, error);
   }
 
   #later(ms: number, fn: () => void): void {
@@ -293,7 +294,7 @@ export class MemorySocket implements Socket {
     if (this.#pendingBytes > 0 || this.#end === "asked" || this.#sentBytes >= this.#cutAtBytes) {
       this.#pumpSoon();
     }
-    if (this.#pendingBytes === 0) this.#tell(() => this.handler.onDrain());
+    if (this.#pendingBytes === 0) tell(this.handler, this.handler.onDrain);
   }
 
   #cutOff(): void {
@@ -357,15 +358,6 @@ export class MemorySocket implements Socket {
     return this.#state === "open" && !this.#isPaused;
   }
 
-  // A handler that throws is the process's affair; the socket goes on.
-  #tell(fn: () => void): void {
-    try {
-      fn();
-    } catch (error) {
-      throwLater(error);
-    }
-  }
-
   #deliver(): void {
     this.#isDeliveryDue = false;
     const segment = this.#incoming[0];
@@ -374,7 +366,7 @@ export class MemorySocket implements Socket {
     if (segment === "fin") {
       this.#incoming.shift();
       this.#peerEnded = true;
-      this.#tell(() => this.handler.onEnd());
+      tell(this.handler, this.handler.onEnd);
       this.#finish();
     } else this.#give(segment);
     this.#deliverSoon();
@@ -389,7 +381,7 @@ export class MemorySocket implements Socket {
     // The peer hears of the room one way later.
     this.#later(this.#link.options.latencyMs ?? 0, () => this.#other!.#pumpSoon());
     this.#isGiving = true;
-    this.#tell(() => this.handler.onData(chunk));
+    tellData(this.handler, chunk);
     this.#isGiving = false;
     chunk.fill(poison);
   }

@@ -11,11 +11,12 @@
  */
 
 import type { Clock } from "../clock.ts";
-import { SocketError, throwLater } from "./errors.ts";
+import { SocketError } from "./errors.ts";
 import { verify } from "./memory_certificate.ts";
 import type { MemoryCertificate } from "./memory_certificate.ts";
 import { isAddress } from "./socket.ts";
 import type { Socket, SocketHandler, SocketInfo, TlsInfo, TlsOptions } from "./socket.ts";
+import { tell, tellData } from "./tell.ts";
 
 /** The server's side of TLS. */
 export interface MemoryTlsOptions {
@@ -265,7 +266,7 @@ export class MemoryTlsSocket implements Socket {
     for (const { chunk, more } of early) this.#send(dataRecord, chunk, more);
     if (this.#isEnding) this.#sendEnd();
     if (this.#isPaused) this.#inner.pause();
-    this.#tell(() => this.handler.onOpen());
+    tell(this.handler, this.handler.onOpen);
   }
 
   // Outgoing.
@@ -294,16 +295,7 @@ export class MemoryTlsSocket implements Socket {
   #drained(): void {
     if (!this.#owesDrain || !this.#isOpen || this.destroyed) return;
     this.#owesDrain = false;
-    this.#tell(() => this.handler.onDrain());
-  }
-
-  // A handler that throws is the process's affair; the socket goes on.
-  #tell(fn: () => void): void {
-    try {
-      fn();
-    } catch (error) {
-      throwLater(error);
-    }
+    tell(this.handler, this.handler.onDrain);
   }
 
   // Incoming.
@@ -338,7 +330,7 @@ export class MemoryTlsSocket implements Socket {
     if (type === alertRecord) return this.#alert(payload);
     if (!this.#isOpen || this.#peerEnded) return;
     this.#bytesRead += payload.length;
-    this.#tell(() => this.handler.onData(payload));
+    tellData(this.handler, payload);
     payload.fill(poison);
   }
 
@@ -368,7 +360,7 @@ export class MemoryTlsSocket implements Socket {
   #ended(isAuthenticated: boolean): void {
     if (this.#peerEnded) return;
     this.#peerEnded = true;
-    this.#tell(() => this.handler.onEnd(isAuthenticated));
+    tell(this.handler, this.handler.onEnd, isAuthenticated);
   }
 
   // Ends.

@@ -15,18 +15,12 @@
 
 import type { Duplex } from "node:stream";
 import { systemClock } from "../clock.ts";
-import {
-  argumentError,
-  fromNodeError,
-  invalidState,
-  type SocketError,
-  type SocketPhase,
-  throwLater,
-} from "./errors.ts";
+import { argumentError, fromNodeError, invalidState, type SocketError, type SocketPhase } from "./errors.ts";
 import { bindDuplex } from "./node_bindings.ts";
 import { endsTooSoon } from "./node_capabilities.ts";
 import { Gate } from "./node_gate.ts";
 import type { Socket, SocketHandler, SocketInfo } from "./socket.ts";
+import { tell, tellData } from "./tell.ts";
 
 /** From this many pending bytes on `write()` asks to wait: Node's own mark since 22, a pipe's size on Linux. */
 const WRITE_HIGH_WATER_BYTES = 64 * 1024;
@@ -167,7 +161,7 @@ export class NodeSocket implements Socket {
     this.#info = info;
     this.#connecting = false;
     this.#sendEarly();
-    this.#tell(this.handler.onOpen);
+    tell(this.handler, this.handler.onOpen);
     this.#scheduleFlush();
   }
 
@@ -348,20 +342,7 @@ export class NodeSocket implements Socket {
 
   #deliver(chunk: Uint8Array): void {
     this.#bytesRead += chunk.length;
-    try {
-      this.handler.onData(chunk);
-    } catch (error) {
-      throwLater(error);
-    }
-  }
-
-  // A handler that throws is the process's affair, where Node would leave the stream half way; the socket goes on.
-  #tell(method: (this: SocketHandler) => void): void {
-    try {
-      method.call(this.handler);
-    } catch (error) {
-      throwLater(error);
-    }
+    tellData(this.handler, chunk);
   }
 
   readonly #onData = (chunk: Uint8Array): void => {
@@ -395,7 +376,7 @@ export class NodeSocket implements Socket {
     // What failed has not gone, though the stream no longer counts it.
     if (error || !this.#owesDrain || this.destroyed || this.#stream.writableLength > 0) return;
     this.#owesDrain = false;
-    this.#tell(this.handler.onDrain);
+    tell(this.handler, this.handler.onDrain);
   };
 
   readonly #onStreamError = (error: unknown): void => {
@@ -419,7 +400,7 @@ export class NodeSocket implements Socket {
   #end(): void {
     this.#endWaits = false;
     this.#hasEnded = true;
-    this.#tell(this.handler.onEnd);
+    tell(this.handler, this.handler.onEnd);
   }
 
   readonly #onStreamClose = (): void => {
@@ -438,11 +419,7 @@ export class NodeSocket implements Socket {
     this.#drop();
     const isOrderly = this.#abandoned || this.#lent || (this.#hasEnded && this.#endRequested);
     if (!isOrderly) this.#error ??= this.#socketError(prematureClose());
-    try {
-      this.handler.onClose(this.#error);
-    } catch (thrown) {
-      throwLater(thrown);
-    }
+    tell(this.handler, this.handler.onClose, this.#error);
   }
 
   #drop(): void {

@@ -13,9 +13,10 @@
  * @module
  */
 
-import { fromNodeError, SocketError, throwLater } from "./errors.ts";
+import { fromNodeError, SocketError } from "./errors.ts";
 import type { SocketPhase } from "./errors.ts";
 import type { Socket, SocketHandler, SocketInfo } from "./socket.ts";
+import { tell, tellData } from "./tell.ts";
 
 /** What {@linkcode fromStreams} makes a Socket of. */
 export interface StreamPair {
@@ -165,18 +166,9 @@ class StreamsSocket implements Socket {
     this.#state = "open";
     this.#isConnecting = false;
     this.#info = info ?? { adapter: "streams" };
-    this.#tell(() => this.handler.onOpen());
+    tell(this.handler, this.handler.onOpen);
     this.#pump();
     this.#next();
-  }
-
-  // A handler that throws is the process's affair, where a promise would take it for the streams' failure; the socket goes on.
-  #tell(fn: () => void): void {
-    try {
-      fn();
-    } catch (error) {
-      throwLater(error);
-    }
   }
 
   // Reading.
@@ -202,12 +194,12 @@ class StreamsSocket implements Socket {
     if (this.#state !== "open") return;
     if (done) {
       this.#peerEnded = true;
-      this.#tell(() => this.handler.onEnd());
+      tell(this.handler, this.handler.onEnd);
       return this.#finish();
     }
     if (value.length > 0) {
       this.#bytesRead += value.length;
-      this.#tell(() => this.handler.onData(value));
+      tellData(this.handler, value);
     }
     this.#next();
   }
@@ -232,7 +224,7 @@ class StreamsSocket implements Socket {
     if (this.#state !== "open") return;
     this.#pendingBytes -= length;
     this.#pump();
-    if (this.#pendingBytes === 0) this.#tell(() => this.handler.onDrain());
+    if (this.#pendingBytes === 0) tell(this.handler, this.handler.onDrain);
   }
 
   // Copies the first chunk, and those behind it as far as they fit.
@@ -284,7 +276,7 @@ class StreamsSocket implements Socket {
 
   #close(error?: SocketError): void {
     this.#isConnecting = false;
-    this.#tell(() => this.handler.onClose(error));
+    tell(this.handler, this.handler.onClose, error);
   }
 }
 
