@@ -13,9 +13,16 @@
 import { systemClock } from "../clock.ts";
 import type { BunHandlersLike, BunLike, BunSocketLike } from "./bun_like.ts";
 import { bunTls } from "./bun_tls.ts";
-import { assertHonoured, bunError, fromNodeError, type SocketError, type SocketPhase } from "./errors.ts";
-import type { ConnectOptions, Socket, SocketHandler, SocketInfo, StartTlsOptions } from "./socket.ts";
-import { assertCanStartTls, readStartTls, type StartTlsRules } from "./start_tls.ts";
+import { bunError, fromNodeError, type Peer, peerOf, type SocketError, type SocketPhase } from "./errors.ts";
+import {
+  addressFamily,
+  type ConnectOptions,
+  type Socket,
+  type SocketHandler,
+  type SocketInfo,
+  type StartTlsOptions,
+} from "./socket.ts";
+import { admitStartTls, type StartTlsRules } from "./start_tls.ts";
 import { tell, tellData } from "./tell.ts";
 
 /** Above this many pending bytes `write()` asks to wait; the node adapter's mark. */
@@ -346,11 +353,8 @@ export class BunSocket implements Socket {
     return bunError(error, { phase, syscall, ...this.#peer() });
   }
 
-  #peer(): { address: string | undefined; port: number | undefined } {
-    const { path, host, port } = this.#options;
-    return path !== undefined
-      ? { address: path, port: undefined }
-      : { address: this.info?.remoteAddress ?? host ?? "localhost", port };
+  #peer(): Peer {
+    return peerOf(this.#options, this.info?.remoteAddress);
   }
 
   // Flow and options
@@ -390,16 +394,13 @@ export class BunSocket implements Socket {
   }
 
   startTls(given: StartTlsOptions, handler: SocketHandler): Socket {
-    const { capabilities } = this.#startTlsRules;
-    const options = readStartTls(given, capabilities);
-    assertCanStartTls({
+    const options = admitStartTls(given, this.#startTlsRules, {
       isConnecting: this.connecting,
       hasEnded: this.destroyed || this.#hasReadEnd || this.#isEnding,
       pendingBytes: this.pendingBytes,
       hasUnread: this.#waiting.length > 0,
       isTls: this.#isTls,
     });
-    assertHonoured(this.#startTlsRules.refuses(options), capabilities.adapter);
     const native = this.#native!;
     const secured = new BunSocket({ ...this.#options, host: options.host }, handler, this.#startTlsRules);
     secured.#isTls = secured.#isUpgrade = true;
@@ -438,7 +439,7 @@ function describe(native: BunSocketLike, options: ConnectOptions, isTls: boolean
     localPort: isUnix ? undefined : native.localPort,
     remoteAddress,
     remotePort: isUnix ? undefined : native.remotePort,
-    remoteFamily: remoteAddress === undefined ? undefined : remoteAddress.includes(":") ? 6 : 4,
+    remoteFamily: addressFamily(remoteAddress),
     tls: !isTls ? undefined : {
       alpnProtocol: native.alpnProtocol || undefined,
       authorized: true,

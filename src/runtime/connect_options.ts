@@ -14,6 +14,7 @@
 
 import { argumentError, checkPort } from "./errors.ts";
 import {
+  addressFamily,
   type ConnectOptions,
   isAddress,
   type LookupAddress,
@@ -199,7 +200,7 @@ export function lookupAddresses(found: unknown): LookupAddress[] {
   const addresses = all.map((each) => (each as { address?: unknown } | null | undefined)?.address)
     .filter((address): address is string => typeof address === "string" && isAddress(address));
   if (addresses.length > 0 || all.length === 0) {
-    return addresses.map((address) => ({ address, family: address.includes(":") ? 6 : 4 }));
+    return addresses.map((address) => ({ address, family: addressFamily(address)! }));
   }
   throw argumentError("ERR_INVALID_IP_ADDRESS", "Invalid IP address: the look-up has answered with none");
 }

@@ -6,8 +6,9 @@
  *
  * Strategy: promises with two callbacks, no async function on the way of a byte. A read is always pending while the
  * socket is open and not paused, in a small buffer while little comes and in a large one while much does, both from
- * common stores; nothing else is kept for an idle socket, because there may be ten thousand of them. A paused socket is parked on a promise whose continuation was made by the read
- * loop, so that `resume()` does not lead the loop into the caller's asynchronous context.
+ * common stores; nothing else is kept for an idle socket, because there may be ten thousand of them. A paused socket is
+ * parked on a promise whose continuation was made by the read loop, so that `resume()` does not lead the loop into the
+ * caller's asynchronous context.
  *
  * @module
  */
@@ -15,24 +16,18 @@
 import { systemClock } from "../clock.ts";
 import { giveBack, JOINED_BYTES, SMALL_BYTES, takeLarge, takeSmall } from "./deno_buffers.ts";
 import type { DenoConnLike, DenoLike, DenoTcpConnLike } from "./deno_like.ts";
+import { denoError, fromNodeError, type Peer, peerOf, type SocketError, type SocketPhase } from "./errors.ts";
 import {
-  assertHonoured,
-  denoError,
-  fromNodeError,
-  invalidState,
-  type SocketError,
-  type SocketPhase,
-  throwLater,
-} from "./errors.ts";
-import type {
-  ConnectOptions,
-  Socket,
-  SocketHandler,
-  SocketInfo,
-  StartTlsOptions,
-  TlsOptions,
+  addressFamily,
+  type ConnectOptions,
+  type Socket,
+  type SocketHandler,
+  type SocketInfo,
+  type StartTlsOptions,
+  type TlsOptions,
 } from "./socket.ts";
-import { assertCanStartTls, readStartTls, type StartTlsRules } from "./start_tls.ts";
+import { admitStartTls, type StartTlsRules } from "./start_tls.ts";
+import { tell, tellData } from "./tell.ts";
 
 /** From this many pending bytes on `write()` asks to wait; the node adapter's mark. */
 const HIGH_WATER_BYTES = 65536;
@@ -173,17 +168,8 @@ export class DenoSocket implements Socket {
     const opening = { connectMs: this.#connectMs, tlsMs: this.#tlsMs };
     this.info = { ...describe(this.#conn!, alpnProtocol), ignoredHints, opening };
     this.#flush();
-    this.#tell(this.handler.onOpen);
+    tell(this.handler, this.handler.onOpen);
     this.#next();
-  }
-
-  // A handler that throws is the process's affair; the socket goes on.
-  #tell(method: (this: SocketHandler) => void): void {
-    try {
-      method.call(this.handler);
-    } catch (error) {
-      throwLater(error);
-    }
   }
 
   // Reading
@@ -224,18 +210,10 @@ export class DenoSocket implements Socket {
     this.bytesRead += count;
     // Much came: the next read gets a large buffer; little came, or the socket was parked in a pool: a small one.
     this.#wantsLarge = count >= SMALL_BYTES;
-    if (count > 0) this.#tellData(buffer.subarray(0, count));
+    if (count > 0) tellData(this.handler, buffer.subarray(0, count));
     this.#wantsLarge &&= this.#isReferenced;
     this.#releaseBuffer();
     this.#next();
-  }
-
-  #tellData(chunk: Uint8Array): void {
-    try {
-      this.handler.onData(chunk);
-    } catch (error) {
-      throwLater(error);
-    }
   }
 
   #releaseBuffer(): void {
@@ -247,11 +225,7 @@ export class DenoSocket implements Socket {
     this.#releaseBuffer();
     this.#hasReadEnd = true;
     if (this.#error !== undefined) return this.#finish();
-    try {
-      this.handler.onEnd(authenticated);
-    } catch (error) {
-      throwLater(error);
-    }
+    tell(this.handler, this.handler.onEnd, authenticated);
     if (this.#finState === "sent" && !this.#isShut) this.#finish();
   }
 
@@ -329,7 +303,7 @@ export class DenoSocket implements Socket {
     this.pendingBytes -= count;
     if (count < chunk.length) return this.#send(chunk.subarray(count));
     this.#releaseJoined();
-    if (this.pendingBytes === 0) this.#tell(this.handler.onDrain);
+    if (this.pendingBytes === 0) tell(this.handler, this.handler.onDrain);
     this.#flush();
   };
 
@@ -401,18 +375,11 @@ export class DenoSocket implements Socket {
     if (this.#hasClosed) return;
     this.#hasClosed = true;
     this.connecting = false;
-    try {
-      this.handler.onClose(error);
-    } catch (thrown) {
-      throwLater(thrown);
-    }
+    tell(this.handler, this.handler.onClose, error);
   }
 
-  #peer(): { address: string | undefined; port: number | undefined } {
-    const { path, host, port } = this.#options;
-    return path !== undefined
-      ? { address: path, port: undefined }
-      : { address: this.info?.remoteAddress ?? host ?? "localhost", port };
+  #peer(): Peer {
+    return peerOf(this.#options, this.info?.remoteAddress);
   }
 
   // Options of an open socket
@@ -453,18 +420,15 @@ export class DenoSocket implements Socket {
   }
 
   startTls(given: StartTlsOptions, handler: SocketHandler): Socket {
-    const { capabilities } = this.#startTlsRules;
-    const options = readStartTls(given, capabilities);
-    assertCanStartTls({
+    const options = admitStartTls(given, this.#startTlsRules, {
       isConnecting: this.connecting,
       hasEnded: this.destroyed || this.#hasReadEnd || this.#isEnding,
       pendingBytes: this.pendingBytes,
       hasUnread: this.#held !== undefined,
       isTls: this.#isTls,
+      // Trap 14: with a read pending Deno refuses, and the connection is gone.
+      isReading: this.#isReading,
     });
-    // Trap 14: with a read pending Deno refuses, and the connection is gone.
-    if (this.#isReading) throw invalidState("start TLS on", "it is reading: pause it first");
-    assertHonoured(this.#startTlsRules.refuses(options), capabilities.adapter);
     const conn = this.#conn!;
     this.#isShut = true;
     this.#hasClosed = true;
@@ -522,7 +486,7 @@ function describe(conn: DenoConnLike, alpnProtocol: string | null | undefined): 
     localPort: localAddr.port,
     remoteAddress,
     remotePort: remoteAddr.port,
-    remoteFamily: remoteAddress === undefined ? undefined : remoteAddress.includes(":") ? 6 : 4,
+    remoteFamily: addressFamily(remoteAddress),
     tls: alpnProtocol === undefined
       ? undefined
       : { alpnProtocol: alpnProtocol ?? undefined, authorized: true },

@@ -57,14 +57,30 @@ export class SocketError extends Error {
   }
 }
 
-/** What was known of an attempt when it failed. */
-export interface FailureContext {
-  /** Where in the socket's life. */
-  readonly phase: SocketPhase;
+/** Whom an error names. */
+export interface Peer {
   /** The peer's name or address, or the unix socket's path. */
   readonly address?: string | undefined;
   /** The peer's port. */
   readonly port?: number | undefined;
+}
+
+/** The peer of a connect: the path asked for, or the address that is known, or else the host asked for. */
+export function peerOf(
+  { path, host = "localhost", port }: {
+    readonly path?: string | undefined;
+    readonly host?: string | undefined;
+    readonly port?: number | undefined;
+  },
+  remoteAddress?: string,
+): Peer {
+  return path === undefined ? { address: remoteAddress ?? host, port } : { address: path };
+}
+
+/** What was known of an attempt when it failed. */
+export interface FailureContext extends Peer {
+  /** Where in the socket's life. */
+  readonly phase: SocketPhase;
 }
 
 /** Node's errors carry Node's codes; this reads the facts off one, whichever runtime's node:net or node:tls it came from. */
@@ -270,11 +286,4 @@ export function assertHonoured(refused: string | undefined, adapter: string): vo
 /** Error ERR_INVALID_STATE: the socket is not in the state that a call to it needs. */
 export function invalidState(action: string, reason: string): Error {
   return argumentError("ERR_INVALID_STATE", `Cannot ${action} a socket: ${reason}`, Error);
-}
-
-/** What a handler has thrown becomes the process's uncaught exception, and whoever called the handler goes on. */
-export function throwLater(error: unknown): void {
-  queueMicrotask(() => {
-    throw error;
-  });
 }

@@ -13,7 +13,7 @@ import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
 import { systemClock } from "../clock.ts";
 import { callLookup, lookupAddresses, readConnectOptions } from "./connect_options.ts";
-import { assertHonoured } from "./errors.ts";
+import { assertHonoured, type Peer, peerOf } from "./errors.ts";
 import { bindDuplex, takeBack } from "./node_bindings.ts";
 import {
   connectsBeforeChecks,
@@ -24,7 +24,7 @@ import {
   tlsNeedsGate,
 } from "./node_capabilities.ts";
 import { Gate } from "./node_gate.ts";
-import { NodeSocket, type Peer, type ReadStyle } from "./node_socket.ts";
+import { NodeSocket, type ReadStyle } from "./node_socket.ts";
 import {
   assertTlsOptions,
   contextError,
@@ -93,7 +93,7 @@ export const lookupNode: LookupFunction = (hostname, options, callback): void =>
 export function fromDuplex(stream: Duplex, handler: SocketHandler): Socket {
   const taken = takeBack(stream, handler);
   if (taken !== undefined) return taken;
-  const socket = new ConnectedSocket(handler, peerOf(stream), sharedMemory);
+  const socket = new ConnectedSocket(handler, peerOfStream(stream), sharedMemory);
   socket.attach(stream, readStyleOf(stream));
   const open = (): void => socket.open(infoOf(stream));
   if (stream instanceof tls.TLSSocket && !isSecured(stream)) stream.once("secureConnect", open);
@@ -165,8 +165,7 @@ function connect(
   const options = readConnectOptions(asked);
   assertHonoured(unsupportedOption(options, nodeCapabilities), nodeCapabilities.adapter);
   const host = options.host ?? "localhost";
-  const peer = options.path === undefined ? { address: host, port: options.port } : { address: options.path };
-  const socket = new ConnectedSocket(handler, peer, memory);
+  const socket = new ConnectedSocket(handler, peerOf(options), memory);
   const hints = ignoredHints(options, nodeCapabilities);
   const stages = new Stages();
   if (options.tls === undefined) {
@@ -448,7 +447,7 @@ function isSecured(stream: tls.TLSSocket): boolean {
   return (stream as { secureConnecting?: boolean }).secureConnecting === false;
 }
 
-function peerOf(stream: Duplex): Peer {
+function peerOfStream(stream: Duplex): Peer {
   const { remoteAddress, remotePort } = stream as Partial<net.Socket>;
   return { address: remoteAddress, port: remotePort };
 }

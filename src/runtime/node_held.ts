@@ -14,11 +14,12 @@
  */
 
 import * as net from "node:net";
-import { SocketError, throwLater } from "./errors.ts";
+import { SocketError } from "./errors.ts";
 import { type NodeConnect, streamOf, transportOf } from "./node.ts";
 import { handlesConnect } from "./node_capabilities.ts";
 import { NodeSocket } from "./node_socket.ts";
 import type { ConnectOptions, LookupAddress, LookupFunction, Socket, SocketHandler } from "./socket.ts";
+import { throwLater } from "./tell.ts";
 
 /** What node:net gives its handle to connect by: the handle calls `oncomplete`, with 0 for success. */
 interface ConnectRequest {

@@ -15,7 +15,14 @@
 
 import type { Duplex } from "node:stream";
 import { systemClock } from "../clock.ts";
-import { argumentError, fromNodeError, invalidState, type SocketError, type SocketPhase } from "./errors.ts";
+import {
+  argumentError,
+  fromNodeError,
+  invalidState,
+  type Peer,
+  type SocketError,
+  type SocketPhase,
+} from "./errors.ts";
 import { bindDuplex } from "./node_bindings.ts";
 import { endsTooSoon } from "./node_capabilities.ts";
 import { Gate } from "./node_gate.ts";
@@ -36,14 +43,6 @@ const ALONE_BYTES = 2 * 1024 * 1024;
  * 'data', without ever stopping the stream itself, because it would lose its end: its gate is shut instead, where it has one.
  */
 export type ReadStyle = "onread" | "readable" | "flowing";
-
-/** Whom an error names. */
-export interface Peer {
-  /** Name, address or unix path. */
-  readonly address?: string | undefined;
-  /** Port. */
-  readonly port?: number | undefined;
-}
 
 /** What net.Socket has and another Duplex may lack: for a stream of TLS over a gate, its raw stream's. */
 interface NetMethods {

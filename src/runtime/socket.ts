@@ -489,3 +489,9 @@ const IPV4: RegExp = new RegExp(`^${OCTET}(?:\\.${OCTET}){3}$`);
 export function isAddress(host: string): boolean {
   return host.includes(":") || IPV4.test(host);
 }
+
+/** The family of an IP address; undefined for none. */
+export function addressFamily(address: string | undefined): 4 | 6 | undefined {
+  if (address === undefined) return undefined;
+  return address.includes(":") ? 6 : 4;
+}

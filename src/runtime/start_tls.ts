@@ -15,7 +15,7 @@ export interface StartTlsRules {
   /** Its table. */
   readonly capabilities: Capabilities;
   /** The option whose value it does not honour although it has the option, or undefined. */
-  refuses(options: StartTlsOptions): string | undefined;
+  readonly refuses: (options: StartTlsOptions) => string | undefined;
 }
 
 /** A socket that is to start TLS. */
@@ -30,6 +30,8 @@ export interface TlsCandidate {
   readonly hasUnread: boolean;
   /** It speaks TLS. */
   readonly isTls: boolean;
+  /** A read is under way that cannot be taken back; default false. */
+  readonly isReading?: boolean | undefined;
 }
 
 /**
@@ -40,6 +42,23 @@ export interface TlsCandidate {
 export function readStartTls(given: StartTlsOptions, capabilities: Capabilities): StartTlsOptions {
   const options = readStartTlsOptions(given);
   assertHonoured(unsupportedTlsOption(options, capabilities.startTlsOptions), capabilities.adapter);
+  return options;
+}
+
+/**
+ * All that an adapter of the runtime's own sockets asks: the options as {@linkcode readStartTls} reads them, for a socket on
+ * which TLS can begin, where the adapter honours their values, too.
+ *
+ * @throws As {@linkcode readStartTls} and {@linkcode assertCanStartTls}; ERR_UNSUPPORTED_OPTION for a value.
+ */
+export function admitStartTls(
+  given: StartTlsOptions,
+  { capabilities, refuses }: StartTlsRules,
+  socket: TlsCandidate,
+): StartTlsOptions {
+  const options = readStartTls(given, capabilities);
+  assertCanStartTls(socket);
+  assertHonoured(refuses(options), capabilities.adapter);
   return options;
 }
 
@@ -54,5 +73,6 @@ function obstacle(socket: TlsCandidate): string | undefined {
   if (socket.hasEnded) return "it has ended";
   if (socket.pendingBytes > 0) return "bytes are still to be sent";
   if (socket.hasUnread) return "bytes are still to be read";
-  return socket.isTls ? "it speaks TLS" : undefined;
+  if (socket.isTls) return "it speaks TLS";
+  return socket.isReading === true ? "it is reading: pause it first" : undefined;
 }

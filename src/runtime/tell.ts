@@ -8,7 +8,6 @@
  * @module
  */
 
-import { throwLater } from "./errors.ts";
 import type { SocketHandler } from "./socket.ts";
 
 /** Calls `method`, which is the handler's, with what it is told, if anything. Never throws. */
@@ -31,4 +30,11 @@ export function tellData(handler: SocketHandler, chunk: Uint8Array): void {
   } catch (error) {
     throwLater(error);
   }
+}
+
+/** What a handler has thrown becomes the process's uncaught exception, and whoever called the handler goes on. */
+export function throwLater(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
 }
