@@ -2,8 +2,8 @@
  * NodeSocket: a Socket over a stream of Node's: net.Socket, TLSSocket or any other Duplex.
  *
  * Owns the translation of stream events into the handler's calls, their order, what waits while paused, and the stream's
- * change of hands (lent to a user of streams, taken back). Knows neither how the stream was connected nor how its peer was
- * verified (node.ts, node_tls.ts).
+ * change of hands (lent to a user of streams, taken back). The writing half is node_writer.ts's. Knows neither how the stream
+ * was connected nor how its peer was verified (node.ts, node_tls.ts).
  *
  * Strategy. A stream that we made reads by `onread` into one buffer that all sockets share, which is lent to `onData`; any
  * other is read by 'readable'. `pause()` only sets a flag: with `onread` the next chunk is kept and stops the system's
@@ -14,7 +14,6 @@
  */
 
 import type { Duplex } from "node:stream";
-import { systemClock } from "../clock.ts";
 import {
   argumentError,
   fromNodeError,
@@ -24,19 +23,10 @@ import {
   type SocketPhase,
 } from "./errors.ts";
 import { bindDuplex } from "./node_bindings.ts";
-import { endsTooSoon } from "./node_capabilities.ts";
 import { Gate } from "./node_gate.ts";
+import { NodeWriter, type WriterOwner } from "./node_writer.ts";
 import type { Socket, SocketHandler, SocketInfo } from "./socket.ts";
 import { tell, tellData } from "./tell.ts";
-
-/** From this many pending bytes on `write()` asks to wait: Node's own mark since 22, a pipe's size on Linux. */
-const WRITE_HIGH_WATER_BYTES = 64 * 1024;
-
-/**
- * From this size on a piece is not joined with what was written before it: a system call of both takes a tenth more than one
- * for each (measured on Linux; at 1 MiB it is the other way round).
- */
-const ALONE_BYTES = 2 * 1024 * 1024;
 
 /**
  * How a stream is read: "onread", by `onRead()` from the callback of that option; "readable", by its event; "flowing", by
@@ -53,8 +43,11 @@ interface NetMethods {
 }
 
 /** A Socket over a stream; see the file's comment. Members are documented in socket.ts. */
-export class NodeSocket implements Socket {
+export class NodeSocket implements Socket, WriterOwner {
   handler: SocketHandler;
+  connecting = true;
+  bytesRead = 0;
+  info: SocketInfo | undefined;
   /** Where in its life the socket is, for errors. */
   phase: SocketPhase = "connect";
   readonly #peer: Peer;
@@ -63,8 +56,6 @@ export class NodeSocket implements Socket {
   /** Node's own listener of 'end', which is called by ours. */
   #theirEnd: (() => void) | undefined;
   #gate: Gate | undefined;
-  #info: SocketInfo | undefined;
-  #connecting = true;
   // destroy() was called: nothing but onClose is told.
   #abandoned = false;
   // The stream failed or closed; what waits may still be told.
@@ -76,29 +67,19 @@ export class NodeSocket implements Socket {
   #released = false;
   #paused = false;
   #stopped = false;
-  #corked = false;
-  #owesDrain = false;
-  #endRequested = false;
   #hasEnded = false;
-  // Writes before onOpen: kept here and not in the stream, because TLS may refuse the peer after its own check.
-  #early: Uint8Array[] = [];
-  #earlyBytes = 0;
   // What came while paused, in order: bytes, then the end, then the close.
   #waiting: Uint8Array[] = [];
   #endWaits = false;
   #closeWaits = false;
   #isFlushScheduled = false;
-  #bytesRead = 0;
-  #bytesWritten = 0;
+  readonly #writer: NodeWriter;
 
   /** Makes the socket; `attach` gives it its stream in the same turn. */
   constructor(handler: SocketHandler, peer: Peer) {
     this.handler = handler;
     this.#peer = peer;
-  }
-
-  get connecting(): boolean {
-    return this.#connecting;
+    this.#writer = new NodeWriter(this);
   }
 
   get destroyed(): boolean {
@@ -106,24 +87,26 @@ export class NodeSocket implements Socket {
   }
 
   get pendingBytes(): number {
-    return this.destroyed ? 0 : this.#earlyBytes + this.#stream.writableLength;
-  }
-
-  get bytesRead(): number {
-    return this.#bytesRead;
+    return this.destroyed ? 0 : this.#writer.pendingBytes;
   }
 
   get bytesWritten(): number {
-    return this.#bytesWritten;
+    return this.#writer.bytesWritten;
+  }
+
+  /** {@linkcode WriterOwner}: bytes have come. */
+  get hasRead(): boolean {
+    return this.bytesRead > 0 || this.#waiting.length > 0;
+  }
+
+  /** {@linkcode WriterOwner}. */
+  drained(): void {
+    tell(this.handler, this.handler.onDrain);
   }
 
   /** The stream underneath, which stays this socket's. */
   get stream(): Duplex {
     return this.#stream;
-  }
-
-  get info(): SocketInfo | undefined {
-    return this.#info;
   }
 
   /** The gate that the stream reads through. */
@@ -134,6 +117,7 @@ export class NodeSocket implements Socket {
   /** Gives the socket its stream, which is the socket's from here on; through a gate it is read in the style "flowing". */
   attach(stream: Duplex, read: ReadStyle | Gate): void {
     this.#stream = stream;
+    this.#writer.attach(stream);
     this.#gate = read instanceof Gate ? read : undefined;
     this.#readStyle = read instanceof Gate ? "flowing" : read;
     stream.on("error", this.#onStreamError);
@@ -155,11 +139,11 @@ export class NodeSocket implements Socket {
 
   /** The connection is ready and verified: early writes go out, then `onOpen` is told. */
   open(info: SocketInfo): void {
-    if (this.destroyed || !this.#connecting) return;
+    if (this.destroyed || !this.connecting) return;
     this.phase = "open";
-    this.#info = info;
-    this.#connecting = false;
-    this.#sendEarly();
+    this.info = info;
+    this.connecting = false;
+    this.#writer.open();
     tell(this.handler, this.handler.onOpen);
     this.#scheduleFlush();
   }
@@ -186,29 +170,11 @@ export class NodeSocket implements Socket {
   }
 
   write(chunk: Uint8Array, more: boolean = false): boolean {
-    if (this.destroyed || this.#endRequested) return false;
-    // An empty write makes Node's TLS read inside the call (TLSWrap::DoWrite): it may not reach the stream.
-    if (chunk.length === 0) return this.pendingBytes < WRITE_HIGH_WATER_BYTES;
-    this.#bytesWritten += chunk.length;
-    if (this.#connecting) {
-      this.#early.push(chunk);
-      this.#earlyBytes += chunk.length;
-      return this.#earlyBytes < WRITE_HIGH_WATER_BYTES;
-    }
-    if (chunk.length >= ALONE_BYTES) this.#uncork();
-    else if (more) this.#cork();
-    this.#stream.write(chunk, this.#onWritten);
-    if (!more) this.#uncork();
-    const pending = this.#stream.writableLength;
-    if (pending > 0) this.#owesDrain = true;
-    return pending < WRITE_HIGH_WATER_BYTES;
+    return !this.destroyed && this.#writer.write(chunk, more);
   }
 
   end(): void {
-    if (this.#endRequested || this.destroyed) return;
-    this.#endRequested = true;
-    this.#uncork();
-    if (!this.#connecting) this.#endStream();
+    if (!this.destroyed) this.#writer.end();
   }
 
   destroy(error?: Error): void {
@@ -291,7 +257,7 @@ export class NodeSocket implements Socket {
     if (this.#readStyle !== "readable") this.#collectUnread();
     this.#startReading();
     if (this.#stream.readableEnded && !this.#hasEnded) this.#endWaits = true;
-    if (this.#stream.writableEnded) this.#endRequested = true;
+    if (this.#stream.writableEnded) this.#writer.hasEnded = true;
     this.#scheduleFlush();
     return this;
   }
@@ -312,8 +278,8 @@ export class NodeSocket implements Socket {
   }
 
   #assertOpen(action: string): void {
-    if (this.#connecting) throw invalidState(action, "it is connecting");
-    const hasEnded = this.#endRequested || this.#hasEnded || this.#endWaits;
+    if (this.connecting) throw invalidState(action, "it is connecting");
+    const hasEnded = this.#writer.hasEnded || this.#hasEnded || this.#endWaits;
     if (this.destroyed || hasEnded) throw invalidState(action, "it has ended");
   }
 
@@ -340,7 +306,7 @@ export class NodeSocket implements Socket {
   }
 
   #deliver(chunk: Uint8Array): void {
-    this.#bytesRead += chunk.length;
+    this.bytesRead += chunk.length;
     tellData(this.handler, chunk);
   }
 
@@ -371,13 +337,6 @@ export class NodeSocket implements Socket {
     }
   }
 
-  readonly #onWritten = (error?: Error | null): void => {
-    // What failed has not gone, though the stream no longer counts it.
-    if (error || !this.#owesDrain || this.destroyed || this.#stream.writableLength > 0) return;
-    this.#owesDrain = false;
-    tell(this.handler, this.handler.onDrain);
-  };
-
   readonly #onStreamError = (error: unknown): void => {
     if (!this.#released) this.fail(error);
   };
@@ -392,7 +351,7 @@ export class NodeSocket implements Socket {
     // 'end' may follow our own destroy() (tests/runtime/TRAPS.md, trap 11) and an error (a TLS alert, on Bun): an aborted body would
     // look complete.
     if (this.#abandoned || this.#error !== undefined || this.#lent || this.#hasEnded) return;
-    if (this.#waiting.length > 0 || this.#connecting) this.#endWaits = true;
+    if (this.#waiting.length > 0 || this.connecting) this.#endWaits = true;
     else this.#end();
   };
 
@@ -414,16 +373,15 @@ export class NodeSocket implements Socket {
     if (this.#closed) return;
     this.#closed = true;
     this.#gone = true;
-    this.#connecting = false;
+    this.connecting = false;
     this.#drop();
-    const isOrderly = this.#abandoned || this.#lent || (this.#hasEnded && this.#endRequested);
+    const isOrderly = this.#abandoned || this.#lent || (this.#hasEnded && this.#writer.hasEnded);
     if (!isOrderly) this.#error ??= this.#socketError(prematureClose());
     tell(this.handler, this.handler.onClose, this.#error);
   }
 
   #drop(): void {
-    this.#early = [];
-    this.#earlyBytes = 0;
+    this.#writer.drop();
     this.#waiting = [];
     this.#endWaits = false;
   }
@@ -464,42 +422,11 @@ export class NodeSocket implements Socket {
   }
 
   #cannotTell(): boolean {
-    return this.#connecting || this.#paused || this.#abandoned || this.#lent || this.#released;
-  }
-
-  #sendEarly(): void {
-    const chunks = this.#early;
-    this.#early = [];
-    this.#earlyBytes = 0;
-    if (chunks.length > 0) {
-      this.#owesDrain = true;
-      this.#stream.cork();
-      for (const chunk of chunks) this.#stream.write(chunk, this.#onWritten);
-      this.#stream.uncork();
-    }
-    if (this.#endRequested) this.#endStream();
-  }
-
-  #endStream(): void {
-    if (!endsTooSoon || this.#bytesRead > 0 || this.#waiting.length > 0) this.#stream.end();
-    else systemClock.after(0, () => this.#stream.end(), { ref: true });
-  }
-
-  #cork(): void {
-    if (this.#corked) return;
-    this.#corked = true;
-    this.#stream.cork();
-    queueMicrotask(() => this.#uncork());
-  }
-
-  #uncork(): void {
-    if (!this.#corked) return;
-    this.#corked = false;
-    this.#stream.uncork();
+    return this.connecting || this.#paused || this.#abandoned || this.#lent || this.#released;
   }
 
   #socketError(error: unknown): SocketError {
-    return fromNodeError(error, { phase: this.phase, address: this.#peer.address, port: this.#peer.port });
+    return fromNodeError(error, { phase: this.phase, ...this.#peer });
   }
 }
 
