@@ -19,6 +19,7 @@ const AGENT_ORDER = [
   "pool_events",
   "pool_stats",
   "deadline_queue",
+  "peer_news",
   "connection_rules",
   "pool_roles",
   "pooled_stream",

@@ -25,6 +25,7 @@ import type {
   LastingRequest,
 } from "./exchange.ts";
 import { ExchangeWaiter, type PoolOfWaiters } from "./exchange_waiter.ts";
+import { afterNews } from "./peer_news.ts";
 import { PoolEvents } from "./pool_events.ts";
 import { PoolStats } from "./pool_stats.ts";
 import {
@@ -37,16 +38,6 @@ import {
 import { type AfterPoll, warn } from "../runtime/mod.ts";
 import type { Connect } from "../runtime/socket.ts";
 import type { Clock, Timer } from "../clock.ts";
-
-/**
- * How long a server may take to hear that a connection is gone, ms. It reads of the end and of the next connection in one
- * turn of its loop, in any order, and counts one less at the end of that turn. Measured with storms of 300 requests whose
- * server ends first, in a process of its own: without a wait it counted 1 to 3 too many in most; on a machine with five times
- * the work that it can do, with 10 and 2 ms in 4 of 32, with 20 and 4 in 2, with these in none.
- */
-const NEWS_MS = 25;
-/** The same where the server has closed by itself, or has answered our FIN: it has the turn behind it as good as done. */
-const ANSWERED_MS = 5;
 
 /** What an agent says of its pool; read when it is needed, so that it may change at any time. */
 export interface PoolSettings extends PoolLimits, ConnectionSettings {
@@ -370,9 +361,8 @@ export class ConnectionPool
   afterNews(isAnswered: boolean, then: () => void): void {
     // No kernel below.
     if (this.afterPoll === atOnce) return then();
-    // Somebody may wait for the slot, with nothing else that holds the process. Timers of a loop that was busy come before
-    // the sockets' news: a server in this very process would not have had its turn.
-    this.clock.after(isAnswered ? ANSWERED_MS : NEWS_MS, () => this.afterPoll(then), { ref: true });
+    // Timers of a loop that was busy come before the sockets' news: a server in this very process would not have had its turn.
+    afterNews(this.clock, isAnswered, () => this.afterPoll(then));
   }
 
   #expel({ waiter, timeoutMs }: QueueDeadline): void {
