@@ -1,8 +1,9 @@
 /**
  * The adapter over node:net and node:tls; it loads on Node, Deno and Bun.
  *
- * Owns how a connection is made and when it counts as open. Reading, writing and the order of events are node_socket.ts's,
- * the peer's identity is node_tls.ts's, what differs between runtimes is in node_capabilities.ts. Knows no HTTP.
+ * Owns how a connection is made, and which Socket a stream of others' is. Reading, writing and the order of events are
+ * node_socket.ts's, the start of TLS is node_secure.ts's, the peer's identity node_tls.ts's; what differs between runtimes is
+ * in node_capabilities.ts. Knows no HTTP.
  *
  * @module
  */
@@ -11,28 +12,15 @@ import * as dns from "node:dns";
 import * as net from "node:net";
 import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
-import { systemClock } from "../clock.ts";
 import { callLookup, lookupAddresses, readConnectOptions } from "./connect_options.ts";
 import { assertHonoured, type Peer, peerOf } from "./errors.ts";
 import { bindDuplex, takeBack } from "./node_bindings.ts";
-import {
-  connectsBeforeChecks,
-  handlesConnect,
-  hidesTransport,
-  lentOutlastsCall,
-  nodeCapabilities,
-  tlsNeedsGate,
-} from "./node_capabilities.ts";
+import { handlesConnect, lentOutlastsCall, nodeCapabilities, tlsNeedsGate } from "./node_capabilities.ts";
 import { Gate } from "./node_gate.ts";
+import { infoOf, peerOfStream, Stages } from "./node_info.ts";
+import { attemptOf, renew, secure, secureOver, secureThroughGate } from "./node_secure.ts";
 import { NodeSocket, type ReadStyle } from "./node_socket.ts";
-import {
-  assertTlsOptions,
-  contextError,
-  createTlsMemory,
-  TlsAttempt,
-  tlsInfoOf,
-  type TlsMemory,
-} from "./node_tls.ts";
+import { assertTlsOptions, createTlsMemory, type TlsMemory } from "./node_tls.ts";
 import {
   type ConnectOptions,
   ignoredHints,
@@ -40,8 +28,6 @@ import {
   type LookupFunction,
   type Socket,
   type SocketHandler,
-  type SocketInfo,
-  type SocketOpening,
   type StartTlsOptions,
   type TlsOptions,
   unsupportedOption,
@@ -164,197 +150,57 @@ function connect(
 ): Socket {
   const options = readConnectOptions(asked);
   assertHonoured(unsupportedOption(options, nodeCapabilities), nodeCapabilities.adapter);
-  const host = options.host ?? "localhost";
   const socket = new ConnectedSocket(handler, peerOf(options), memory);
   const hints = ignoredHints(options, nodeCapabilities);
   const stages = new Stages();
-  if (options.tls === undefined) {
-    const stream = net.connect(netOptions(options, socket, stages));
-    socket.attach(stream, "onread");
-    socket.connects = stream;
-    stages.watch(stream, options);
-    stream.once("connect", () => {
-      stream.setNoDelay(options.noDelay ?? true);
-      socket.open(infoOf(stream, hints, { opening: stages.ended(), lentOutlastsCall }));
-    });
-    return socket;
-  }
-  assertTlsOptions(options.tls);
-  const attempt = attemptOf(socket, options.tls, host, options.path ?? options.port ?? 0, memory);
-  if (attempt === undefined) return socket;
-  const reach = netOptions(options, socket, stages) as object;
-  const stream = tlsNeedsGate
-    ? secureThroughGate(socket, attempt, new Gate(connectUnder(reach, isHeld)), stages, hints)
-    : isHeld && !handlesConnect
-    ? secureOver(socket, attempt, connectUnder(reach, false), stages, hints)
-    : secure(socket, attempt, reach, "onread", stages, hints);
+  const { tls: tlsOptions, noDelay = true } = options;
+  const stream = tlsOptions === undefined
+    ? connectPlain(socket, options, stages)
+    : connectTls(socket, options, tlsOptions, memory, stages, hints, isHeld);
+  if (stream === undefined) return socket;
   socket.connects = stream;
-  if (isHeld && stream instanceof tls.TLSSocket) {
-    stream.prependOnceListener("connect", () => renew(stream, attempt));
-  }
   stages.watch(stream, options);
   stream.once("connect", () => {
-    stream.setNoDelay(options.noDelay ?? true);
+    stream.setNoDelay(noDelay);
+    if (tlsOptions === undefined) {
+      return socket.open(infoOf(stream, hints, { opening: stages.ended(), lentOutlastsCall }));
+    }
     socket.phase = "tls";
     onTransport?.();
   });
   return socket;
 }
 
-/** How long the stages of a connect take: each begins where the one before it has ended. */
-class Stages {
-  readonly #opening: { -readonly [Stage in keyof SocketOpening]: SocketOpening[Stage] } = {};
-  #startedMs = systemClock.now();
-
-  watch(stream: net.Socket, { host = "localhost", path }: ConnectOptions): void {
-    // Bun emits it for no look-up but its own.
-    if (path === undefined && net.isIP(host) === 0) stream.once("lookup", () => this.lookedUp());
-    stream.once("connect", () => this.#end("connectMs"));
-  }
-
-  lookedUp(): void {
-    if (this.#opening.lookupMs === undefined) this.#end("lookupMs");
-  }
-
-  ended(stage?: keyof SocketOpening): SocketOpening {
-    if (stage !== undefined) this.#end(stage);
-    return this.#opening;
-  }
-
-  #end(stage: keyof SocketOpening): void {
-    const now = systemClock.now();
-    this.#opening[stage] = now - this.#startedMs;
-    this.#startedMs = now;
-  }
+function connectPlain(socket: NodeSocket, options: ConnectOptions, stages: Stages): net.Socket {
+  const stream = net.connect(netOptions(options, socket, stages));
+  socket.attach(stream, "onread");
+  return stream;
 }
 
-// Key material that cannot be used is a failed connect, as on runtimes that look at it later.
-function attemptOf(
+// The stream that makes the connection; undefined: the socket has failed already.
+function connectTls(
   socket: NodeSocket,
-  options: TlsOptions,
-  host: string,
-  port: string | number,
+  options: ConnectOptions,
+  tlsOptions: TlsOptions,
   memory: TlsMemory,
-): TlsAttempt | undefined {
-  try {
-    return new TlsAttempt(options, host, port, memory);
-  } catch (error) {
-    socket.phase = "tls";
-    socket.attach(new net.Socket(), "readable");
-    socket.fail(contextError(error));
-    return undefined;
-  }
-}
-
-/** Starts TLS over `reach`, which says how to get at the peer; returns the TLS stream. */
-function secure(
-  socket: NodeSocket,
-  attempt: TlsAttempt,
-  reach: { readonly socket?: Duplex },
-  read: "onread" | "readable" | Gate,
   stages: Stages,
-  hints?: readonly string[],
-): tls.TLSSocket {
-  const stream = startTlsStream(socket, attempt, reach, read);
-  attempt.watch(stream);
-  if (read instanceof Gate) showTransport(stream, read.transport);
-  const forget = (): void => attempt.failed();
-  stream.once("close", forget);
-  stream.once("secureConnect", () => {
-    const refused = attempt.verify(stream);
-    if (refused !== undefined) return socket.fail(refused);
-    stream.off("close", forget);
-    const transport = read instanceof Gate ? read.transport : stream;
-    socket.open(infoOf(transport, hints, { tls: attempt.infoOf(stream), opening: stages.ended("tlsMs") }));
-  });
+  hints: readonly string[] | undefined,
+  isHeld: boolean,
+): net.Socket | undefined {
+  assertTlsOptions(tlsOptions);
+  const { host = "localhost", port = 0, path = port } = options;
+  const attempt = attemptOf(socket, tlsOptions, host, path, memory);
+  if (attempt === undefined) return undefined;
+  const reach = netOptions(options, socket, stages) as object;
+  if (tlsNeedsGate) {
+    return secureThroughGate(socket, attempt, new Gate(connectUnder(reach, isHeld)), stages, hints);
+  }
+  if (isHeld && !handlesConnect) {
+    return secureOver(socket, attempt, connectUnder(reach, false), stages, hints);
+  }
+  const stream = secure(socket, attempt, reach, "onread", stages, hints);
+  if (isHeld) stream.prependOnceListener("connect", () => renew(stream, attempt));
   return stream;
-}
-
-const ADDRESSES = [
-  "remoteAddress",
-  "remotePort",
-  "remoteFamily",
-  "localAddress",
-  "localPort",
-  "localFamily",
-] as const;
-
-// A TLSSocket over a stream that the system does not know has no addresses of its own, and does not say that it connects.
-function showTransport(stream: tls.TLSSocket, transport: net.Socket): void {
-  for (const name of ADDRESSES) {
-    Object.defineProperty(stream, name, { get: () => transport[name], configurable: true, enumerable: true });
-  }
-  stream.address = () => transport.address();
-  passReferences(transport, stream);
-  if (!transport.connecting) return;
-  const get = (): boolean => transport.connecting;
-  Object.defineProperty(stream, "connecting", { get, set: () => {}, configurable: true, enumerable: true });
-  passEvents(transport, stream);
-}
-
-function passReferences(from: net.Socket, to: tls.TLSSocket): void {
-  for (const name of ["ref", "unref"] as const) {
-    const own = to[name];
-    to[name] = () => {
-      // Bun's TLSSocket has the other one's handle as soon as that is connected.
-      if (from.connecting || hidesTransport) from[name]();
-      return own.call(to);
-    };
-  }
-}
-
-// What a TLSSocket over another stream does not tell of that by itself.
-function passEvents(from: net.Socket, to: net.Socket): void {
-  const events = ["lookup", "connectionAttempt", "connectionAttemptFailed", "ready"];
-  if (hidesTransport) events.push("connect");
-  for (const event of events) from.on(event, (...args: unknown[]) => to.emit(event, ...args));
-}
-
-// Whatever throws on the way, no stream is left that nobody has.
-function startTlsStream(
-  socket: NodeSocket,
-  attempt: TlsAttempt,
-  reach: { readonly socket?: Duplex },
-  read: "onread" | "readable" | Gate,
-): tls.TLSSocket {
-  const isSaidLater = connectsBeforeChecks && reach.socket === undefined;
-  const options = { ...reach, ...attempt.settings, ...(isSaidLater ? { servername: "" } : attempt.hello) };
-  let stream: tls.TLSSocket;
-  try {
-    stream = tls.connect(options as tls.ConnectionOptions);
-  } catch (error) {
-    reach.socket?.destroy();
-    throw error;
-  }
-  socket.attach(stream, read);
-  if (!isSaidLater) return stream;
-  try {
-    attempt.say(stream);
-  } catch (error) {
-    socket.fail(error);
-  }
-  return stream;
-}
-
-/** The same through a gate; returns the stream under it. */
-function secureThroughGate(
-  socket: NodeSocket,
-  attempt: TlsAttempt,
-  gate: Gate,
-  stages: Stages,
-  hints?: readonly string[],
-): net.Socket {
-  secure(socket, attempt, { socket: gate }, gate, stages, hints);
-  return gate.raw;
-}
-
-// With another handle a TLSSocket has lost what it is to say, and that somebody listens. Its handshake begins at 'connect'.
-function renew(stream: tls.TLSSocket, attempt: TlsAttempt): void {
-  attempt.say(stream);
-  const ignore = (): void => {};
-  for (const event of ["session", "keylog"]) {
-    if (stream.listenerCount(event) > 0) stream.on(event, ignore).off(event, ignore);
-  }
 }
 
 /** A stream that connects, to be read by TLS. A handle that reads into the common buffer may become its own (`isHeld`). */
@@ -363,20 +209,6 @@ function connectUnder(reach: object, isHeld: boolean): net.Socket {
   const onread = isHeld ? { buffer: sharedReadBuffer, callback } : undefined;
   const stream = net.connect({ ...reach, onread } as never);
   return stream;
-}
-
-/** The same over a stream that is connecting; returns that. */
-function secureOver(
-  socket: NodeSocket,
-  attempt: TlsAttempt,
-  raw: net.Socket,
-  stages: Stages,
-  hints?: readonly string[],
-): net.Socket {
-  const stream = secure(socket, attempt, { socket: raw }, "readable", stages, hints);
-  passEvents(raw, stream);
-  passReferences(raw, stream);
-  return raw;
 }
 
 // One buffer for all sockets: the system reads into it, and `onData` has returned before anything else can read. Larger than
@@ -445,30 +277,4 @@ function readStyleOf(stream: Duplex): ReadStyle {
 
 function isSecured(stream: tls.TLSSocket): boolean {
   return (stream as { secureConnecting?: boolean }).secureConnecting === false;
-}
-
-function peerOfStream(stream: Duplex): Peer {
-  const { remoteAddress, remotePort } = stream as Partial<net.Socket>;
-  return { address: remoteAddress, port: remotePort };
-}
-
-/** What is known of a stream, and `more`. No spread: Node 20's V8 gives what one makes a hidden class of its own, 600 bytes. */
-function infoOf(
-  stream: Duplex,
-  hints?: readonly string[],
-  more?: Pick<SocketInfo, "tls" | "opening" | "lentOutlastsCall">,
-): SocketInfo {
-  const { localAddress, localPort, remoteAddress, remotePort, remoteFamily } = stream as Partial<net.Socket>;
-  return {
-    adapter: nodeCapabilities.adapter,
-    localAddress,
-    localPort,
-    remoteAddress,
-    remotePort,
-    remoteFamily: remoteFamily === "IPv6" ? 6 : remoteFamily === "IPv4" ? 4 : undefined,
-    tls: more?.tls ?? (stream instanceof tls.TLSSocket ? tlsInfoOf(stream) : undefined),
-    ignoredHints: hints,
-    lentOutlastsCall: more?.lentOutlastsCall,
-    opening: more?.opening,
-  };
 }
