@@ -68,6 +68,8 @@ export interface DialerSettings {
   readonly capabilities: Capabilities;
   /** Finds all addresses of a name, unless a connect brings a look-up of its own. */
   readonly lookup: LookupFunction;
+  /** Flags that a connect's own look-up is given where neither flags nor a family are asked for. Default 0. */
+  readonly lookupHints?: number | undefined;
   /** Makes a socket to be shown before there is a connection; undefined: it cannot. */
   readonly hold?:
     | ((
@@ -186,11 +188,25 @@ class DialSocket implements Socket, RaceOwner {
   // The race
 
   lookUp(): void {
-    const { host = "localhost", family = 0, hints, lookup = this.#settings.lookup } = this.#options;
+    const { host = "localhost", lookup = this.#settings.lookup } = this.#options;
     const defer = this.#settings.defer ?? queueMicrotask;
     // A look-up may answer inside the call to it, which is inside the call to connect.
     const answer = (error: unknown, found?: unknown): void => defer(() => this.#found(error, found));
-    callLookup(lookup, host, { all: true, family, ...(hints === undefined ? {} : { hints }) }, answer);
+    callLookup(lookup, host, this.#question, answer);
+  }
+
+  // The caller's own look-up is asked what node:net asks it: one that knows no `all` may be written for a single answer.
+  get #question(): Parameters<LookupFunction>[1] {
+    const { family, hints, localAddress, lookup } = this.#options;
+    if (lookup === undefined) {
+      return { all: true, family: family ?? 0, ...hints === undefined ? {} : { hints } };
+    }
+    if (family === 4 || family === 6) return { family, hints: hints ?? 0 };
+    const asked = {
+      ...family === undefined ? {} : { family },
+      hints: hints || this.#settings.lookupHints || 0,
+    };
+    return localAddress ? asked : { ...asked, all: true };
   }
 
   #found(

@@ -21,6 +21,7 @@ import {
   connectNode,
   createNodeConnect,
   lendDuplex as lendNodeDuplex,
+  lookupHints,
   lookupNode,
   nodeCapabilities,
   type NodeConnect,
@@ -192,7 +193,7 @@ function findAdapters(node: NodeConnect): Adapter[] {
 
 // Bun connects to all addresses of a name at once and closes all but one again: its server counts two where there is one.
 function dialledBun(connect: Connect): Connect {
-  return createDialer({ connect, capabilities: bunCapabilities, lookup: lookupNode });
+  return createDialer({ connect, capabilities: bunCapabilities, lookup: lookupNode, lookupHints });
 }
 
 // Deno races the addresses of a name itself, and gives up none before one has won; node:net does not (D16).
@@ -202,6 +203,7 @@ function dialled(connect: NodeConnect): Connect {
     tellsTransport: true,
     capabilities: nodeCapabilities,
     lookup: lookupNode,
+    lookupHints,
     hold: (options, handler, onReference) => holdNode(connect, options, handler, onReference),
     // Behind 'socket', at which users ask for the stream: its tick was asked for after the look-up.
     defer: (fn) => nextTick(() => nextTick(fn)),

@@ -65,6 +65,9 @@ const sharedMemory: TlsMemory = createTlsMemory();
 export const connectNode: NodeConnect = (options, handler, onTransport, isHeld) =>
   connect(options, handler, sharedMemory, onTransport, isHeld);
 
+/** What node:net gives a look-up where nothing is asked for: addresses of the families alone that this machine has one of. */
+export const lookupHints: number = dns.ADDRCONFIG;
+
 /** The system's resolver, getaddrinfo: what a `lookup` option replaces. */
 export const lookupNode: LookupFunction = (hostname, options, callback): void => {
   dns.lookup(hostname, options as dns.LookupAllOptions, callback as never);
@@ -232,7 +235,7 @@ function netOptions(options: ConnectOptions, socket: NodeSocket, stages: Stages)
     ...common,
     host: options.host ?? "localhost",
     port: options.port,
-    family: options.family ?? 0,
+    ...given("family", options.family),
     ...given("hints", options.hints),
     ...given("lookup", lookup && marked(lookup, socket, stages)),
     ...given("localAddress", options.localAddress),

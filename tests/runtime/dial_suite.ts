@@ -346,10 +346,36 @@ test("family, hints and lookup are the dialer's own; the adapter sees an address
   world.listen("1.1.1.1");
   const socket = world.dial({ lookup, family: 4, hints: 32 });
   await world.clock.until(world.seen.opened);
-  assert.equal(asked, [["peer.test", { all: true, family: 4, hints: 32 }]]);
+  assert.equal(asked, [["peer.test", { family: 4, hints: 32 }]]);
   assert.equal(world.attempts, ["0 1.1.1.1"]);
   socket.destroy();
   await world.clock.until(world.seen.closed);
+});
+
+test("a connect's own look-up is asked for all addresses only where families are raced, as by node:net", async () => {
+  const questions: unknown[] = [];
+  for (
+    const options of [{}, { hints: 7 }, { family: 0 }, { family: 6 }] as const
+  ) {
+    const world = new World([]);
+    const socket = createDialer({ ...world.settings, lookupHints: 32 })({
+      host: "peer.test",
+      port,
+      ...options,
+      lookup: (_name, question, done) => {
+        questions.push(question);
+        done(null, []);
+      },
+    }, world.seen);
+    await world.clock.until(world.seen.closed);
+    socket.destroy();
+  }
+  assert.equal(questions, [
+    { hints: 32, all: true },
+    { hints: 7, all: true },
+    { family: 0, hints: 32, all: true },
+    { family: 6, hints: 0 },
+  ]);
 });
 
 test("a look-up may give one address, or fail, or throw, or find nothing", async () => {
