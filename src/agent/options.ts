@@ -192,7 +192,7 @@ export function familyOf(family: unknown): 0 | 4 | 6 | undefined {
   if (family === 0 || family === 4 || family === 6) return family;
   if (family === "IPv4") return 4;
   if (family === "IPv6") return 6;
-  throw invalidArgValue("options.family", "must be one of: 4, 6, undefined", family);
+  throw invalidArgValue("options.family", "must be one of: 0, 4, 6", family);
 }
 
 /** Delay of the first TCP keep-alive probe, ms: Infinity is the system's own, as in Node. */

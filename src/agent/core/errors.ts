@@ -184,7 +184,7 @@ export function invalidArgValue(name: string, why: string, value: unknown): Argu
   const kind = name.includes(".") ? "property" : "argument";
   return new ArgumentTypeError(
     "ERR_INVALID_ARG_VALUE",
-    `The ${kind} '${name}' ${why}. Received ${typeof value === "string" ? `'${value}'` : typeName(value)}`,
+    `The ${kind} '${name}' ${why}. Received ${typeof value === "string" ? `'${value}'` : show(value)}`,
   );
 }
 
