@@ -14,7 +14,8 @@ import { bunCapabilities, type BunLike, bunRefuses, createBunConnect } from "./b
 import { readConnectOptions } from "./connect_options.ts";
 import { outside, useContextSlot } from "./context.ts";
 import { createDenoConnect, denoCapabilities, denoContextSlot, type DenoLike, denoRefuses } from "./deno.ts";
-import { createDenoPoll, type PollingDeno } from "./deno_poll.ts";
+import type { PairingDeno } from "./deno_pair.ts";
+import { createDenoPoll } from "./deno_poll.ts";
 import { createDialer, dialledSocket, shownSocket } from "./dial.ts";
 import { argumentError, unsupportedOptionError } from "./errors.ts";
 import {
@@ -230,7 +231,7 @@ const { Deno, Bun } = genuine();
 /** Waits for a poll of the event loop: whatever had come for a socket before the call has been told before `fn` is called. */
 export const afterPoll: AfterPoll = Deno === undefined
   ? createTurnPoll(nextTurn, () => systemClock.now())
-  : createDenoPoll(Deno as unknown as PollingDeno, systemClock);
+  : createDenoPoll(Deno as unknown as PairingDeno, systemClock);
 
 /**
  * The runtime has a server that takes a Response, and sends what is inside of it, whatever its members say: so what is inside

@@ -1,50 +1,48 @@
 /** The poll that a byte forces on Deno: who shares it, and what stands in where there is no pair of sockets. */
 import * as assert from "uvu/assert";
 import { suite } from "../harness/suite.ts";
-import { createDenoPoll, type PollConn, type PollingDeno } from "../../src/runtime/deno_poll.ts";
+import type { PairConn, PairingDeno, Place } from "../../src/runtime/deno_pair.ts";
+import { createDenoPoll } from "../../src/runtime/deno_poll.ts";
 import { ManualClock } from "../../src/runtime/manual_clock.ts";
 import { takeUncaught } from "./uncaught.ts";
 
 const test = suite("one poll of the event loop, on Deno");
 
-/** One end of a pair: what its other end writes comes when the loop polls. */
-class Conn implements PollConn {
-  readonly localAddr: unknown;
-  readonly remoteAddr: unknown;
+/** One end of a pair: what its other end writes is there at once, and is told to a read that waits when the loop polls. */
+class Conn implements PairConn {
+  readonly place: Place;
   isClosed = false;
   reads = 0;
   peer: Conn | undefined;
   #arrive: ((count: number) => void) | undefined;
   #fail: ((error: Error) => void) | undefined;
-  #unread = 0;
+  #unread: number[] = [];
 
-  constructor(localPort: number, remotePort: number) {
-    this.localAddr = { port: localPort };
-    this.remoteAddr = { port: remotePort };
+  constructor(place: Place) {
+    this.place = place;
   }
 
   read(into: Uint8Array): Promise<number | null> {
-    this.reads++;
-    assert.ok(into.length > 1, "a read that fills its buffer");
     if (this.isClosed) return Promise.reject(new Error("BadResource"));
-    assert.is(this.#unread, 0, "read without a poll");
+    const bytes = this.#unread.splice(0);
+    assert.ok(into.length > bytes.length, "a read that fills its buffer");
+    into.set(bytes);
+    if (bytes.length > 0) return Promise.resolve(bytes.length);
+    this.reads++;
     return new Promise((resolve, reject) => [this.#arrive, this.#fail] = [resolve, reject]);
   }
 
   write(bytes: Uint8Array): Promise<number> {
-    assert.is(bytes.length, 1);
     if (this.isClosed) return Promise.reject(new Error("BadResource"));
-    this.peer!.#unread += bytes.length;
+    if (this.peer !== undefined) this.peer.#unread.push(...bytes);
     return Promise.resolve(bytes.length);
   }
 
   /** The loop polls. */
   poll(): void {
-    if (this.#unread > 0) this.#arrive!(this.#unread);
-    this.#unread = 0;
+    const count = this.#unread.splice(0).length;
+    if (count > 0) this.#arrive!(count);
   }
-
-  setNoDelay(): void {}
 
   close(): void {
     if (this.isClosed) throw new Error("BadResource");
@@ -53,32 +51,53 @@ class Conn implements PollConn {
   }
 }
 
-interface World extends PollingDeno {
+interface World extends PairingDeno {
   readonly near: Conn[];
   readonly far: Conn[];
   open(): number;
 }
 
-function world({ state = "granted", stranger = false } = {}): World {
+type Kind = "unix" | "tcp";
+
+interface WorldOptions {
+  /** What the program may use. */
+  readonly granted?: readonly Kind[];
+  /** What there is. */
+  readonly works?: readonly Kind[];
+  /** Somebody else is accepted in our place. */
+  readonly strangers?: readonly Kind[];
+}
+
+const kindOf = ({ transport }: Place): Kind => transport === "unix" ? "unix" : "tcp";
+
+function world({ granted = ["tcp"], works = ["unix", "tcp"], strangers = [] }: WorldOptions = {}): World {
   const near: Conn[] = [];
   const far: Conn[] = [];
   return {
     near,
     far,
     open: () => [...near, ...far].filter((conn) => !conn.isClosed).length,
-    permissions: { querySync: () => ({ state }) },
-    listen: () => ({
-      addr: { port: 1 },
-      accept: () => {
-        far.push(new Conn(1, stranger ? 3 : 2));
-        return Promise.resolve(far.at(-1)!);
-      },
-      close: () => {},
-    }),
-    connect: () => {
-      near.push(new Conn(2, 1));
-      [near.at(-1)!.peer, far.at(-1)!.peer] = [far.at(-1)!, near.at(-1)!];
-      return Promise.resolve(near.at(-1)!);
+    permissions: {
+      querySync: ({ host }) => ({
+        state: granted.includes(host === undefined ? "unix" : "tcp") ? "granted" : "prompt",
+      }),
+    },
+    listen: (place) => {
+      if (!works.includes(kindOf(place))) throw new Error("InvalidInput");
+      return {
+        addr: place.transport === "unix" ? place : { port: 1 },
+        accept: () => {
+          far.push(new Conn(place));
+          return Promise.resolve(far.at(-1)!);
+        },
+        close: () => {},
+      };
+    },
+    connect: (place) => {
+      near.push(new Conn(place));
+      const [one, other] = [near.at(-1)!, far.at(-1)!];
+      if (!strangers.includes(kindOf(place))) [one.peer, other.peer] = [other, one];
+      return Promise.resolve(one);
     },
   };
 }
@@ -174,14 +193,66 @@ test("a broken pair is closed, a timer stands in, and the next poll has a new pa
   }
 });
 
-for (
-  const [what, options] of [["without the permission", { state: "prompt" }], ["with a stranger", {
-    stranger: true,
-  }]] as const
-) {
+const pairs: readonly (readonly [what: string, kind: Kind, options: WorldOptions])[] = [
+  ["the loopback where that alone is permitted", "tcp", { granted: ["tcp"] }],
+  ["a unix socket where the net is permitted", "unix", { granted: ["unix", "tcp"] }],
+  ["the loopback where there are no abstract names", "tcp", { granted: ["unix", "tcp"], works: ["tcp"] }],
+];
+for (const [what, kind, options] of pairs) {
+  test(`uses ${what}`, async () => {
+    const deno = world(options);
+    let isCalled = false;
+    createDenoPoll(deno, new ManualClock())(() => isCalled = true);
+    await settle();
+    assert.is(deno.near.length, 1);
+    assert.is(kindOf(deno.near[0]!.place), kind);
+    poll(deno);
+    await settle();
+    assert.ok(isCalled);
+  });
+}
+
+test("no two pairs meet in the same place", async () => {
+  const deno = world({ granted: ["unix"] });
+  for (const _ of ["a", "b"]) createDenoPoll(deno, new ManualClock())(() => {});
+  await settle();
+  const [one, other] = deno.near.map(({ place }) => (place as { path: string }).path);
+  assert.match(one!, /^\0holdfast-[0-9a-f-]{36}$/);
+  assert.is.not(one, other);
+});
+
+test("a pair with a stranger at its other end is closed, and the next kind is used", async () => {
+  const deno = world({ granted: ["unix", "tcp"], strangers: ["unix"] });
+  const clock = new ManualClock();
+  let isCalled = false;
+  createDenoPoll(deno, clock)(() => isCalled = true);
+  await settle();
+  assert.is(deno.near.length, 1);
+  await clock.advance(1_000);
+  await settle();
+  assert.equal(deno.near.map(({ place }) => kindOf(place)), ["unix", "tcp"]);
+  assert.is(deno.open(), 2);
+  poll(deno);
+  await settle();
+  assert.ok(isCalled);
+});
+
+const nothings: readonly (readonly [what: string, options: WorldOptions])[] = [
+  ["without the permission", { granted: [] }],
+  ["with strangers", { granted: ["unix", "tcp"], strangers: ["unix", "tcp"] }],
+];
+for (const [what, options] of nothings) {
   test(`a timer stands in ${what}`, async () => {
     const deno = world(options);
-    await new Promise<void>((resolve) => createDenoPoll(deno, new ManualClock())(resolve));
+    const clock = new ManualClock();
+    let isCalled = false;
+    createDenoPoll(deno, clock)(() => isCalled = true);
+    for (let second = 0; second < 3; second++) {
+      await settle();
+      await clock.advance(1_000);
+    }
+    await settle();
+    assert.ok(isCalled);
     assert.is(deno.open(), 0);
   });
 }
