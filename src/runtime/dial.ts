@@ -1,8 +1,8 @@
 /**
  * From a name to a connection: Happy Eyeballs (RFC 8305) over any adapter.
  *
- * Owns the look-up, what each attempt is given and what is asked of the socket before there is one; the race of the
- * attempts is dial_race.ts's. Must not know which adapter it dials with, nor any clock or resolver but those that it is given.
+ * Owns the look-up, what each attempt is given and what becomes of the winner; the race of the attempts is dial_race.ts's,
+ * and what is asked of the socket before there is one dial_early.ts's. Must not know which adapter it dials with, nor any clock or resolver but those that it is given.
  *
  * Strategy: the losers of the race are cancelled only when one has won. Node instead gives each attempt 250 ms and then
  * kills it, so that a peer that is farther away is never reached (docs/defects.md, D16). The race is for TCP and ends where
@@ -14,15 +14,15 @@
 
 import { type Clock, systemClock } from "../clock.ts";
 import { callLookup, lookupAddresses, readConnectOptions } from "./connect_options.ts";
+import { EarlyCalls } from "./dial_early.ts";
 import { AddressRace, interleave, raceError, type RaceOwner } from "./dial_race.ts";
+import type { DialerSettings, HeldConnect } from "./dial_types.ts";
 import { assertHonoured, fromNodeError, invalidState, SocketError } from "./errors.ts";
 import {
-  type Capabilities,
   type Connect,
   type ConnectOptions,
   isAddress,
   type LookupAddress,
-  type LookupFunction,
   type Socket,
   type SocketHandler,
   type SocketInfo,
@@ -32,63 +32,6 @@ import {
 } from "./socket.ts";
 import { readStartTls } from "./start_tls.ts";
 import { tell } from "./tell.ts";
-
-/** A `Connect` that may call `onTransport`, once, when a connection is there and TLS begins on it. */
-export type AttemptConnect = (
-  options: ConnectOptions,
-  handler: SocketHandler,
-  onTransport?: () => void,
-) => Socket;
-
-/** A socket to be shown while others connect; it is connecting until it is given a connection. */
-export interface HeldConnect {
-  /** The socket. Its handler is told as any other's. */
-  readonly socket: Socket;
-  /** Its user has ended it, which it tells soon. */
-  readonly isGone: boolean;
-  /** The name has these addresses. */
-  onLookup(addresses: readonly LookupAddress[]): void;
-  /** One of them is tried. */
-  onAttempt(address: LookupAddress): void;
-  /** That has failed. */
-  onFailure(address: LookupAddress, error: SocketError): void;
-  /** The connection of another socket of the same adapter, plain and open, becomes its own. */
-  adopt(winner: Socket): void;
-  /** There will be no connection. */
-  fail(error: SocketError): void;
-}
-
-/** What a dialer works with. */
-export interface DialerSettings {
-  /** Makes each attempt. */
-  readonly connect: AttemptConnect;
-  /** `connect` calls `onTransport`; else TLS is started on the winner, or is a part of each attempt. Default false. */
-  readonly tellsTransport?: boolean | undefined;
-  /** What `connect` honours. `family`, `lookup` and `hints` the dialer honours itself. */
-  readonly capabilities: Capabilities;
-  /** Finds all addresses of a name, unless a connect brings a look-up of its own. */
-  readonly lookup: LookupFunction;
-  /** Flags that a connect's own look-up is given where neither flags nor a family are asked for. Default 0. */
-  readonly lookupHints?: number | undefined;
-  /** Makes a socket to be shown before there is a connection; undefined: it cannot. */
-  readonly hold?:
-    | ((
-      options: ConnectOptions,
-      handler: SocketHandler,
-      onReference: (isReferenced: boolean) => void,
-    ) => HeldConnect | undefined)
-    | undefined;
-  /**
-   * Puts what a look-up that has answered inside of the call leads to behind what its caller does first. Default: a
-   * microtask.
-   */
-  readonly defer?: ((fn: () => void) => void) | undefined;
-  /** Default: the system's. */
-  readonly clock?: Clock | undefined;
-}
-
-/** From this many early bytes on `write()` asks to wait; the adapters' mark. */
-const HIGH_WATER_BYTES = 65536;
 
 /**
  * Makes a `Connect` that races the addresses of a name. Connects to an address or a path, and those with
@@ -169,13 +112,7 @@ class DialSocket implements Socket, RaceOwner {
 
   #isDestroyed = false;
   #hasClosed = false;
-  #early: Uint8Array[] = [];
-  #earlyBytes = 0;
-  #isEnding = false;
-  #isPaused = false;
-  #isReferenced = true;
-  #noDelay: boolean | undefined;
-  #keepAlive: { readonly on: boolean; readonly delayMs: number } | undefined;
+  readonly #early = new EarlyCalls();
 
   constructor(settings: DialerSettings, options: ConnectOptions, handler: SocketHandler) {
     this.#settings = settings;
@@ -234,7 +171,7 @@ class DialSocket implements Socket, RaceOwner {
       autoSelectFamilyAttemptTimeoutMs,
       this.#clock,
       this,
-      this.#isReferenced,
+      this.#early.isReferenced,
     );
     this.#race.start();
   }
@@ -308,7 +245,7 @@ class DialSocket implements Socket, RaceOwner {
       return;
     }
     socket.handler = this.#handler;
-    const hadEarly = this.#earlyBytes > 0;
+    const hadEarly = this.#early.bytes > 0;
     this.#handOver(socket);
     // What becomes of TLS is the winner's to tell.
     if (!isOpen) return;
@@ -324,7 +261,7 @@ class DialSocket implements Socket, RaceOwner {
     if (this.inner !== undefined || this.#isDestroyed) return;
     if (this.#race !== undefined && this.#options.tls !== undefined) return;
     const held = this.#settings.hold?.(this.#options, new HeldHandler(this), (isReferenced) => {
-      this.#isReferenced = isReferenced;
+      this.#early.isReferenced = isReferenced;
       this.#race?.reference(isReferenced);
     });
     if (held === undefined) return;
@@ -337,7 +274,7 @@ class DialSocket implements Socket, RaceOwner {
     this.#held = undefined;
     held.socket.handler = this.#handler;
     held.adopt(winner);
-    if (!this.#isReferenced) held.socket.unref?.();
+    if (!this.#early.isReferenced) held.socket.unref?.();
   }
 
   /** What is shown is gone, before it had a connection. */
@@ -367,23 +304,14 @@ class DialSocket implements Socket, RaceOwner {
 
   #handOver(socket: Socket): void {
     this.inner = socket;
-    if (!this.#isReferenced) socket.unref?.();
-    if (this.#isPaused) socket.pause();
-    if (this.#noDelay !== undefined) socket.setNoDelay?.(this.#noDelay);
-    if (this.#keepAlive !== undefined) socket.setKeepAlive?.(this.#keepAlive.on, this.#keepAlive.delayMs);
-    const early = this.#early;
-    this.#early = [];
-    this.#earlyBytes = 0;
-    early.forEach((chunk, index) => socket.write(chunk, index < early.length - 1));
-    if (this.#isEnding) socket.end();
+    this.#early.handTo(socket);
   }
 
   #close(error: SocketError | undefined): void {
     if (this.#hasClosed) return;
     this.#hasClosed = true;
     this.#isDestroyed = true;
-    this.#early = [];
-    this.#earlyBytes = 0;
+    this.#early.drop();
     this.#handler.onClose(error);
   }
 
@@ -407,7 +335,7 @@ class DialSocket implements Socket, RaceOwner {
   }
 
   get pendingBytes(): number {
-    return this.inner?.pendingBytes ?? this.#earlyBytes;
+    return this.inner?.pendingBytes ?? this.#early.bytes;
   }
 
   get bytesRead(): number {
@@ -415,7 +343,7 @@ class DialSocket implements Socket, RaceOwner {
   }
 
   get bytesWritten(): number {
-    return this.inner?.bytesWritten ?? this.#earlyBytes;
+    return this.inner?.bytesWritten ?? this.#early.bytes;
   }
 
   get info(): SocketInfo | undefined {
@@ -424,15 +352,12 @@ class DialSocket implements Socket, RaceOwner {
 
   write(chunk: Uint8Array, more?: boolean): boolean {
     if (this.inner !== undefined) return this.inner.write(chunk, more);
-    if (this.#isDestroyed || this.#isEnding) return false;
-    if (chunk.length > 0) this.#early.push(chunk);
-    this.#earlyBytes += chunk.length;
-    return this.#earlyBytes < HIGH_WATER_BYTES;
+    return !this.#isDestroyed && !this.#early.isEnding && this.#early.write(chunk);
   }
 
   end(): void {
     if (this.inner !== undefined) this.inner.end();
-    else this.#isEnding = true;
+    else this.#early.isEnding = true;
   }
 
   destroy(error?: Error): void {
@@ -440,42 +365,41 @@ class DialSocket implements Socket, RaceOwner {
     if (this.inner !== undefined) return this.inner.destroy(error);
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
-    this.#early = [];
-    this.#earlyBytes = 0;
+    this.#early.drop();
     const { host = "localhost", port } = this.#options;
     const reason = error && fromNodeError(error, { phase: "connect", address: host, port });
     queueMicrotask(() => this.#close(reason));
   }
 
   pause(): void {
-    this.#isPaused = true;
+    this.#early.isPaused = true;
     this.inner?.pause();
   }
 
   resume(): void {
-    this.#isPaused = false;
+    this.#early.isPaused = false;
     this.inner?.resume();
   }
 
   ref(): void {
-    this.#isReferenced = true;
+    this.#early.isReferenced = true;
     this.inner?.ref?.();
     this.#race?.reference(true);
   }
 
   unref(): void {
-    this.#isReferenced = false;
+    this.#early.isReferenced = false;
     this.inner?.unref?.();
     this.#race?.reference(false);
   }
 
   setNoDelay(on: boolean): void {
-    this.#noDelay = on;
+    this.#early.noDelay = on;
     this.inner?.setNoDelay?.(on);
   }
 
   setKeepAlive(on: boolean, initialDelayMs: number): void {
-    this.#keepAlive = { on, delayMs: initialDelayMs };
+    this.#early.keepAlive = { on, delayMs: initialDelayMs };
     this.inner?.setKeepAlive?.(on, initialDelayMs);
   }
 

@@ -1,5 +1,6 @@
 import * as assert from "uvu/assert";
-import { createDialer, type DialerSettings, dialledSocket } from "../../src/runtime/dial.ts";
+import { createDialer, dialledSocket } from "../../src/runtime/dial.ts";
+import type { DialerSettings } from "../../src/runtime/dial_types.ts";
 import { interleave } from "../../src/runtime/dial_race.ts";
 import type { SocketError } from "../../src/runtime/errors.ts";
 import type { Clock } from "../../src/clock.ts";
