@@ -195,6 +195,11 @@ test("an expired certificate, and one of another host, are refused", async () =>
   is(await codeOf({ ca }, wrongHost), "ERR_TLS_CERT_ALTNAME_INVALID");
 });
 
+test("an authority in the chain that nobody has told of is not trusted for being there", async () => {
+  const chain = { ...unknownCa, cert: `${unknownCa.cert}\n${otherCa}` };
+  is(await codeOf({ ca }, chain), "SELF_SIGNED_CERT_IN_CHAIN");
+});
+
 test("checkServerIdentity decides: undefined accepts, and the error that it returns is the request's", async () => {
   const accepted = await one({ ca, checkServerIdentity: () => undefined }, wrongHost);
   is(accepted.servername, "localhost");
