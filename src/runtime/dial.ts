@@ -23,6 +23,7 @@ import {
   type ConnectOptions,
   isAddress,
   type LookupAddress,
+  type LookupFunction,
   type Socket,
   type SocketHandler,
   type SocketInfo,
