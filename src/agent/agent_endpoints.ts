@@ -25,7 +25,7 @@ import {
 import type { SpareParsers } from "./core/spare_parsers.ts";
 import { RecentMap } from "./recent_map.ts";
 import { authorizationOf, type RequestTarget, unbracketed } from "./options.ts";
-import { plainTarget, readInput, readPlace, type RequestInput } from "./request_input.ts";
+import { originOf, plainTarget, readInput, readPlace, type RequestInput } from "./request_input.ts";
 import type { AgentRequestInit } from "./request_plan.ts";
 import type { ConnectOptions } from "../runtime/socket.ts";
 
@@ -46,18 +46,25 @@ export interface EndpointAgent {
   getName(options?: ClientRequestArgs): string;
 }
 
+/** An origin whose endpoint has been derived. */
+interface KnownOrigin {
+  /** As a URL serialises it (URL Standard, section 4.7). */
+  readonly origin: string;
+  /** Of the Host field. */
+  readonly host: string;
+  readonly endpoint: KnownEndpoint;
+}
+
 /** See the file's comment. */
 export class AgentEndpoints {
   readonly #agent: EndpointAgent;
   readonly #table = new EndpointTable();
   #options: WatchedOptions;
-  /** Origin to endpoint, for as long as the options stay as they are. */
-  readonly #origins = new RecentMap<KnownEndpoint>(MAX_ORIGINS);
+  /** By their text, for as long as the options stay as they are. */
+  readonly #origins = new RecentMap<KnownOrigin>(MAX_ORIGINS);
   #originsVersion = -1;
-  /** The origin of the last `agent.request()`, as long as the options stay as they are. */
-  #lastOrigin:
-    | { readonly origin: string; readonly endpoint: KnownEndpoint; readonly host: string }
-    | undefined;
+  /** That of the last `agent.request()`, as long as the options stay as they are. */
+  #lastOrigin: KnownOrigin | undefined;
   /** The last plain endpoint of a request of ours, for as long as the options stay as they are. */
   #last: KnownEndpoint | undefined;
   #lastVersion = -1;
@@ -114,38 +121,41 @@ export class AgentEndpoints {
 
   /** The target of `agent.request()`. Throws ERR_INVALID_URL, ERR_INVALID_PROTOCOL and what `init` has wrong. */
   target(input: RequestInput, init: AgentRequestInit | undefined): RequestTarget {
-    const known = typeof input === "string" ? this.#ofLastOrigin(input, init) : undefined;
+    const known = typeof input === "string" ? this.#ofKnownOrigin(input, init) : undefined;
     if (known !== undefined) return known;
     const { url, path } = readInput(input);
     const place = readPlace(init);
     const { host } = url;
     const authorization = authorizationOf(url);
-    if (place !== undefined) {
-      const endpoint = this.#ofUrl(url, isReplaced(this.#agent.getName), place);
-      return { endpoint, host, path, authorization };
-    }
-    const endpoint = this.#ofOrigin(url);
-    this.#lastOrigin = { origin: url.origin, endpoint, host };
+    const endpoint = place === undefined
+      ? (this.#lastOrigin = this.#ofOrigin(url)).endpoint
+      : this.#ofUrl(url, isReplaced(this.#agent.getName), place);
     return { endpoint, host, path, authorization };
   }
 
-  /** Most programs ask one origin many times. */
-  #ofLastOrigin(input: string, init: AgentRequestInit | undefined): RequestTarget | undefined {
-    const last = this.#lastOrigin;
-    if (last === undefined || this.#originsVersion !== this.#options.version) return undefined;
-    const path = plainTarget(input, last.origin);
+  /** Most programs ask few origins many times. */
+  #ofKnownOrigin(input: string, init: AgentRequestInit | undefined): RequestTarget | undefined {
+    if (this.#originsVersion !== this.#options.version) return undefined;
+    let known = this.#lastOrigin;
+    let path = known && plainTarget(input, known.origin);
+    if (path === undefined) {
+      known = this.#origins.get(originOf(input));
+      path = known && plainTarget(input, known.origin);
+    }
     if (path === undefined || readPlace(init) !== undefined || isReplaced(this.#agent.getName)) {
       return undefined;
     }
-    return { endpoint: last.endpoint, host: last.host, path, authorization: undefined };
+    this.#lastOrigin = known;
+    const { endpoint, host } = known!;
+    return { endpoint, host, path, authorization: undefined };
   }
 
   #nameOf(options: NodeOptions): string {
     return this.#agent.getName(options as ClientRequestArgs);
   }
 
-  #ofOrigin(url: URL): KnownEndpoint {
-    const { origin } = url;
+  #ofOrigin(url: URL): KnownOrigin {
+    const { origin, host } = url;
     const isReplacedName = isReplaced(this.#agent.getName);
     if (this.#originsVersion === this.#options.version && !isReplacedName) {
       const known = this.#origins.get(origin);
@@ -154,9 +164,9 @@ export class AgentEndpoints {
       this.#origins.clear();
       this.#originsVersion = this.#options.version;
     }
-    const endpoint = this.#ofUrl(url, isReplacedName);
-    this.#origins.set(origin, endpoint);
-    return endpoint;
+    const made = { origin, host, endpoint: this.#ofUrl(url, isReplacedName) };
+    this.#origins.set(origin, made);
+    return made;
   }
 
   #ofUrl(url: URL, isReplacedName: boolean, place?: NodeOptions): KnownEndpoint {

@@ -34,6 +34,11 @@ export function readInput(input: RequestInput): { url: URL; path: string } {
   return { url: readUrl(origin), path };
 }
 
+/** What comes before the path in a URL's text; it may be no origin at all. */
+export function originOf(text: string): string {
+  return text.slice(0, text.indexOf("/", "https://".length));
+}
+
 const PLAIN_TARGET = /^\/[\w\-.~!$&()*+,;=:@%/?]*$/;
 
 /**

@@ -3,7 +3,11 @@ import fc from "fast-check";
 import * as assert from "uvu/assert";
 import "../harness/seed.ts";
 import { suite } from "../harness/suite.ts";
+import { WatchedOptions } from "../../src/agent/agent_dial.ts";
+import { AgentEndpoints, type EndpointAgent } from "../../src/agent/agent_endpoints.ts";
+import type { KnownEndpoint } from "../../src/agent/endpoint_table.ts";
 import { plainTarget, readInput } from "../../src/agent/request_input.ts";
+import { Agent } from "../../mod.ts";
 
 const test = suite("plainTarget()");
 
@@ -43,6 +47,40 @@ test("what only looks like the origin is parsed", () => {
   }
   assert.is(plainTarget("http://a/b/c?d=e%20f", "http://a"), undefined);
   assert.is(plainTarget("http://a/b/c.d?e=f", "http://a"), "/b/c.d?e=f");
+});
+
+test("an origin that is remembered is told from its likes, in any order", () => {
+  const agent = new Agent();
+  const known = [...ORIGINS, "http://ab", "http://a:8", "http://aX", "http://a@b", "HTTP://A", "http://a:80"];
+  const target = fc.tuple(
+    fc.constantFrom(...known),
+    fc.constantFrom("", "/", "/x?y", "/../z", "//a", "?q"),
+  );
+  fc.assert(
+    fc.property(fc.array(target, { minLength: 2, maxLength: 12 }), (targets) => {
+      const endpoints = new AgentEndpoints(agent as EndpointAgent, new WatchedOptions({}));
+      for (const [origin, path] of targets) {
+        const url = origin + path;
+        const found = endpoints.target(url, undefined);
+        const { url: parsed, path: parsedPath } = readInput(url);
+        const { hostname, port } = parsed;
+        const { options, isSecure } = found.endpoint as KnownEndpoint;
+        assert.equal(
+          [found.path, found.host, options["host"], options["port"], isSecure],
+          [
+            parsedPath,
+            parsed.host,
+            hostname.replace(/[[\]]/g, ""),
+            port === "" ? (parsed.protocol === "https:" ? 443 : 80) : Number(port),
+            parsed.protocol === "https:",
+          ],
+          url,
+        );
+      }
+    }),
+    { numRuns: 500 },
+  );
+  agent.destroy();
 });
 
 test.run();
