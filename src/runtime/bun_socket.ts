@@ -14,6 +14,7 @@ import { systemClock } from "../clock.ts";
 import type { BunHandlersLike, BunLike, BunSocketLike } from "./bun_like.ts";
 import { bunTls } from "./bun_tls.ts";
 import { bunError, fromNodeError, type Peer, peerOf, type SocketError, type SocketPhase } from "./errors.ts";
+import { joinChunks, takeFitting } from "./joined_chunks.ts";
 import {
   addressFamily,
   type ConnectOptions,
@@ -286,20 +287,9 @@ export class BunSocket implements Socket {
   }
 
   #takeChunk(): Uint8Array {
-    const queue = this.#queue;
-    if (queue.length === 1 || queue[0]!.length + queue[1]!.length > JOIN_BYTES) return queue.shift()!;
-    let length = 0;
-    let count = 0;
-    for (; count < queue.length && length + queue[count]!.length <= JOIN_BYTES; count++) {
-      length += queue[count]!.length;
-    }
-    const joined = new Uint8Array(length);
-    let offset = 0;
-    for (const chunk of queue.splice(0, count)) {
-      joined.set(chunk, offset);
-      offset += chunk.length;
-    }
-    return joined;
+    if (this.#queue.length === 1) return this.#queue.shift()!;
+    const chunks = takeFitting(this.#queue, JOIN_BYTES);
+    return chunks.length === 1 ? chunks[0]! : joinChunks(chunks);
   }
 
   end(): void {

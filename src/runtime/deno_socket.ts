@@ -17,6 +17,7 @@ import { systemClock } from "../clock.ts";
 import { giveBack, JOINED_BYTES, SMALL_BYTES, takeLarge, takeSmall } from "./deno_buffers.ts";
 import type { DenoConnLike, DenoLike, DenoTcpConnLike } from "./deno_like.ts";
 import { denoError, fromNodeError, type Peer, peerOf, type SocketError, type SocketPhase } from "./errors.ts";
+import { joinChunks, takeFitting } from "./joined_chunks.ts";
 import {
   addressFamily,
   type ConnectOptions,
@@ -276,20 +277,9 @@ export class DenoSocket implements Socket {
 
   // Whole chunks up to a large buffer are joined: one write for what was written while another was in flight.
   #takeChunk(): Uint8Array {
-    const queue = this.#queue;
-    const first = queue[0]!;
-    if (queue.length === 1 || first.length + queue[1]!.length > JOINED_BYTES) return queue.shift()!;
-    const joined = this.#joined = takeLarge();
-    let length = 0;
-    let count = 0;
-    for (; count < queue.length; count++) {
-      const chunk = queue[count]!;
-      if (length + chunk.length > JOINED_BYTES) break;
-      joined.set(chunk, length);
-      length += chunk.length;
-    }
-    queue.splice(0, count);
-    return joined.subarray(0, length);
+    if (this.#queue.length === 1) return this.#queue.shift()!;
+    const chunks = takeFitting(this.#queue, JOINED_BYTES);
+    return chunks.length === 1 ? chunks[0]! : joinChunks(chunks, this.#joined = takeLarge());
   }
 
   #send(chunk: Uint8Array): void {

@@ -15,6 +15,7 @@
 
 import { fromNodeError, SocketError } from "./errors.ts";
 import type { SocketPhase } from "./errors.ts";
+import { joinChunks, takeFitting } from "./joined_chunks.ts";
 import type { Socket, SocketHandler, SocketInfo } from "./socket.ts";
 import { tell, tellData } from "./tell.ts";
 
@@ -210,7 +211,7 @@ class StreamsSocket implements Socket {
     if (this.#isWriting || this.#state !== "open") return;
     if (this.#queue.length > 0) {
       this.#isWriting = true;
-      const chunk = this.#take();
+      const chunk = joinChunks(takeFitting(this.#queue, bufferBytes));
       this.#writer.write(chunk).then(() => this.#written(chunk.length), (error) => this.#failWrite(error));
     } else if (this.#end === "asked") {
       this.#end = "sent";
@@ -225,24 +226,6 @@ class StreamsSocket implements Socket {
     this.#pendingBytes -= length;
     this.#pump();
     if (this.#pendingBytes === 0) tell(this.handler, this.handler.onDrain);
-  }
-
-  // Copies the first chunk, and those behind it as far as they fit.
-  #take(): Uint8Array {
-    let count = 1;
-    let length = this.#queue[0]!.length;
-    for (; count < this.#queue.length; count++) {
-      const next = this.#queue[count]!.length;
-      if (length + next > bufferBytes) break;
-      length += next;
-    }
-    const joined = new Uint8Array(length);
-    let at = 0;
-    for (const chunk of this.#queue.splice(0, count)) {
-      joined.set(chunk, at);
-      at += chunk.length;
-    }
-    return joined;
   }
 
   // Ends.
