@@ -56,7 +56,7 @@ import { connectionReset } from "./outgoing_message_errors.ts";
 import type { MessageSink } from "./outgoing_message_output.ts";
 import { viewOf } from "./socket_stream.ts";
 import { nextTurn } from "../clock.ts";
-import { capture, type Context } from "../runtime/context.ts";
+import { capture, type Context, run } from "../runtime/context.ts";
 import { nextTick } from "../runtime/mod.ts";
 
 const created = channel("http.client.request.created");
@@ -100,6 +100,8 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
   upgradeOrConnect = false;
   /** The response has been consumed. */
   _ended = false;
+  /** The connection has failed, and 'error' says so: what the user adds is not told. */
+  _hasFailed = false;
   /** What the response's stream is made with. */
   readonly _responseOptions: { readonly readableHighWaterMark: number } | undefined;
   readonly #context: Context = capture();
@@ -290,16 +292,17 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     // Nobody cares about the rest of the response.
     this.res?._dump();
     const hasSocket = this.socket !== null;
-    // As in Node, where the socket's 'close' brings it.
-    if (hasSocket && error === undefined) nextTick(() => nextTick(() => this.#tellDestroyed(hasSocket)));
-    else nextTick(() => this.#tellDestroyed(hasSocket));
+    const tell = (): void => this.#tellDestroyed(hasSocket);
+    // As in Node, where the socket's 'close' brings it, a turn later.
+    if (hasSocket && error === undefined) nextTurn(() => run(this.#context, tell, this, undefined));
+    else nextTick(tell);
     if (this.#exchange !== undefined) this.#exchange.abort(error ?? null);
     else nextTick(() => this._onClose());
     return this;
   }
 
   #tellDestroyed(hasSocket: boolean): void {
-    if (this._closed) return;
+    if (this._closed || this._hasFailed) return;
     const errored = this.#streamError ?? this.errored;
     // As Node, which waits for a stream that may never come: nobody who does not listen is hurt.
     if (this.#exchange === undefined && this.listenerCount("error") === 0) return;
@@ -418,15 +421,13 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     this.emit("error", error);
   }
 
-  /** 'error', then 'close'. What a listener throws, or 'error' without one, holds nothing up. */
+  /** 'error', then, a turn later, 'close', as Node's socket brings it: who waits for the one may wait for the other then. */
   _onFailure(error: Error): void {
-    let isTold = false;
+    this._hasFailed = true;
     try {
       this._onError(error);
-      isTold = true;
     } finally {
-      if (isTold) this._onClose();
-      else nextTurn(() => this._onClose());
+      nextTurn(() => run(this.#context, this._onClose, this, undefined));
     }
   }
 

@@ -381,7 +381,10 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     this.#unshow();
     // Inside the user's destroy(), or his agent's: what there is to say is said later, to who listens by then.
     if (this.request.destroyed || isDestroyed(error)) {
-      nextTick(() => nextTick(() => run(this.#context, this.#fail, this, error)));
+      const fail = (): void => run(this.#context, this.#fail, this, error);
+      // Where there is a socket Node's 'close' is the socket's, a turn later.
+      if (this.#isAnnounced) nextTurn(fail);
+      else nextTick(() => nextTick(fail));
     } else this.#tell(this.#fail, this, error);
   }
 
@@ -405,8 +408,10 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     }
     if (request.destroyed) return this.#cutOff(response, error);
     // As in Node, where the socket's 'close' does it: who reads has read by then what came before the fault.
-    nextTick(() => run(this.#context, () => this.#cutOff(response, error), this, undefined));
-    if (!isHangUp(error)) request._onError(this.#asNode(error));
+    nextTurn(() => run(this.#context, () => this.#cutOff(response, error), this, undefined));
+    if (isHangUp(error)) return;
+    request._hasFailed = true;
+    request._onError(this.#asNode(error));
   }
 
   #cutOff(response: IncomingMessage, error: Error): void {
@@ -419,7 +424,7 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
   #failReader(response: IncomingMessage): void {
     const { request } = this;
     const { errored } = response;
-    if (errored !== null && !request.destroyed) {
+    if (errored !== null && !request.destroyed && !request._hasFailed) {
       nextTick(() => run(this.#context, () => request._onError(errored), this, undefined));
     }
     // Node's is the socket's, a turn later.

@@ -32,6 +32,8 @@ export interface ExchangeOwner extends EventEmitter {
   readonly _isLast: boolean;
   /** All of the request has gone to the system. */
   readonly _isSent: boolean;
+  /** The connection has failed, and 'error' says so: what the user adds is not told. */
+  _hasFailed: boolean;
   /** A socket is known: Node's 'socket'. */
   _onSocket(isReused: boolean): void;
   /** The connection is open. */
