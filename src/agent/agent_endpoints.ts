@@ -151,7 +151,8 @@ export class AgentEndpoints {
   }
 
   #nameOf(options: NodeOptions): string {
-    return this.#agent.getName(options as ClientRequestArgs);
+    // A user's own may give a number, which Node makes the name of a property, too.
+    return String(this.#agent.getName(options as ClientRequestArgs));
   }
 
   #ofOrigin(url: URL): KnownOrigin {
