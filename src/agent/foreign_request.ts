@@ -20,6 +20,8 @@ import { isIdempotent } from "./core/retry.ts";
 import type { KnownEndpoint } from "./endpoint_table.ts";
 import type { PoolOfWaiters } from "./exchange_waiter.ts";
 import type { PooledConnection, QueueDeadline, Waiter } from "./pooled_connection.ts";
+import { hasPeerEnded } from "./pooled_stream.ts";
+import { isSentAsFramed } from "./sent_length.ts";
 import { capture, type Context, run } from "../runtime/context.ts";
 
 /** What its response shows. */
@@ -50,6 +52,8 @@ export interface NodeRequest {
   readonly shouldKeepAlive?: boolean;
   /** As sent. */
   readonly method?: string;
+  /** Its head, as sent: Node's own. */
+  readonly _header?: string | null;
   /** Whether the connection had served before. */
   reusedSocket?: boolean;
   /**
@@ -113,7 +117,9 @@ export class ForeignRequest implements Waiter {
   readonly #settings: ForeignSettings;
   readonly context: Context;
   /** What others had read from its stream. */
-  #bytesBefore = 0;
+  #readBefore = 0;
+  /** What they had written to it; NaN: it does not tell. */
+  #writtenBefore = NaN;
   #isSettled = false;
   /** What stands in front of the request's `destroy`. */
   #watcher: unknown;
@@ -158,7 +164,8 @@ export class ForeignRequest implements Waiter {
     // The peer ended in this very moment: another connection, for nothing was sent.
     if (stream === undefined) return this.#pool.askAgain(this);
     this.#settle();
-    this.#bytesBefore = bytesReadOf(stream);
+    this.#readBefore = bytesReadOf(stream);
+    this.#writtenBefore = bytesWrittenOf(stream);
     if (isReused) {
       this.request.reusedSocket = true;
       forbidRetry(this.request);
@@ -188,13 +195,22 @@ export class ForeignRequest implements Waiter {
       // Node's mark of a response that its parser could not read on from.
       if (stream._hadError === true) return "surplus-bytes";
     }
+    if (hasPeerEnded(stream)) return "peer-closed";
     // Something came that was no response.
-    if ((res ?? undefined) === undefined && bytesReadOf(stream) > this.#bytesBefore) return "protocol-error";
-    return stream.readableEnded ? "peer-closed" : undefined;
+    const isNone = (res ?? undefined) === undefined && bytesReadOf(stream) > this.#readBefore;
+    return isNone ? "protocol-error" : undefined;
   }
 
   get #verdict(): KeepAliveVerdict {
-    return verdictOf(this.request, this.#settings.agentKeepAliveTimeoutBuffer);
+    const verdict = verdictOf(this.request, this.#settings.agentKeepAliveTimeoutBuffer);
+    return verdict.reusable && !this.#isSentAsFramed ? SAID_CLOSE : verdict;
+  }
+
+  /** What its stream took is what its head announced, as far as both can be seen. */
+  get #isSentAsFramed(): boolean {
+    const { _header: head } = this.request;
+    const sent = bytesWrittenOf(this.pooled!.stream!) - this.#writtenBefore;
+    return typeof head !== "string" || Number.isNaN(sent) || isSentAsFramed(head, sent);
   }
 
   fail(error: Error | undefined): void {
@@ -211,7 +227,7 @@ export class ForeignRequest implements Waiter {
     if (pooled === undefined) this.#pool.cancel(this);
     else pooled.abort(this, new AbortError(), false);
     // Without an error of ours: it says its own.
-    request.onSocket(undefined);
+    run(this.context, () => request.onSocket(undefined), undefined, undefined);
     this.#pool.drain();
   }
 
@@ -268,6 +284,10 @@ const SAID_CLOSE: KeepAliveVerdict = { reusable: false, reason: "request-close" 
 
 function bytesReadOf(stream: Duplex): number {
   return (stream as { bytesRead?: number }).bytesRead ?? 0;
+}
+
+function bytesWrittenOf(stream: Duplex): number {
+  return (stream as { bytesWritten?: number }).bytesWritten ?? NaN;
 }
 
 function setStreamTimeout(stream: Duplex, timeoutMs: number): void {

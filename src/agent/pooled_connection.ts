@@ -32,6 +32,7 @@ import {
   StreamListeners,
 } from "./pooled_stream.ts";
 import type { PoolOf, QueueDeadlineOf, WaiterOf } from "./pool_roles.ts";
+import { emitIn } from "./stream_context.ts";
 import { UnreadWatch } from "./unread_watch.ts";
 import type { Timer } from "../clock.ts";
 import { fromDuplex, openingEvent, showStream } from "../runtime/mod.ts";
@@ -211,10 +212,7 @@ export class PooledConnection implements ConnectionOwner, StreamEvents {
       return undefined;
     }
     this.#setStream(stream);
-    this.connection.lend();
-    this.#borrower = waiter;
-    this.#listen();
-    this.#unreadWatch?.look(waiter.request, this.#stream!);
+    this.#lendTo(waiter);
     return this.#stream;
   }
 
@@ -228,6 +226,7 @@ export class PooledConnection implements ConnectionOwner, StreamEvents {
     if (this.#phase === "dialling") this.#opened();
     if (this.#phase === "gone") return;
     this.#borrower = undefined;
+    emitIn(stream, undefined);
     this.#unread?.stop();
     this.#hasSocket = true;
     this.connection.takeBack(fromDuplex(stream, this.connection));
@@ -365,10 +364,7 @@ export class PooledConnection implements ConnectionOwner, StreamEvents {
 
   /** Node's order: the request has its stream at once, and hears of the connect itself. */
   #lendNew(stream: Duplex, waiter: Waiter): void {
-    this.connection.lend();
-    this.#borrower = waiter;
-    this.#listen();
-    this.#unreadWatch?.look(waiter.request, this.#stream!);
+    this.#lendTo(waiter);
     const event = openingEvent(stream);
     const open = (): void => {
       if (this.#phase === "dialling" && !this.#opened()) stream.destroy();
@@ -376,6 +372,14 @@ export class PooledConnection implements ConnectionOwner, StreamEvents {
     if (event === undefined) open();
     else stream.once(event, open);
     waiter.start(this);
+  }
+
+  #lendTo(waiter: Waiter): void {
+    this.connection.lend();
+    this.#borrower = waiter;
+    emitIn(this.#stream!, waiter.context);
+    this.#listen();
+    this.#unreadWatch?.look(waiter.request, this.#stream!);
   }
 
   /** Undefined: a body may lie for ever. */

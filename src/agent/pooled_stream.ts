@@ -93,6 +93,7 @@ export class StreamListeners {
       this.#on("free", () => owner.onFree());
       this.#on("timeout", () => owner.onTimeout());
       this.#on("agentRemove", () => owner.onAgentRemove());
+      this.#on("end", () => onEnd(stream));
     }
     // The request has listeners of its own; between two requests, and before the first is told, there are none.
     if (hearsErrors && this.#listeners["error"] === undefined) this.#on("error", ignore);
@@ -110,6 +111,23 @@ export class StreamListeners {
     this.#stream = undefined;
     this.#listeners = {};
   }
+}
+
+const ended = new WeakSet<Duplex>();
+
+/** True where the peer has ended a stream that somebody listens to for the pool. */
+export function hasPeerEnded(stream: Duplex): boolean {
+  return ended.has(stream);
+}
+
+function onEnd(stream: Duplex): void {
+  // Bun tells an end of what was destroyed, too.
+  if (stream.destroyed) return;
+  ended.add(stream);
+  // What a stream does by itself, and does not where a listener throws: it would stay half open, and its place taken.
+  queueMicrotask(() => {
+    if (!stream.destroyed && !stream.allowHalfOpen && !stream.writableEnded) stream.end();
+  });
 }
 
 /** A stream that nobody wants, whose errors nobody hears; what is none is nobody's to close. */

@@ -96,7 +96,8 @@ const CASES: Readonly<Record<string, Case>> = {
   "it lay idle": { act: answer(ok), options: { idleTimeout: 1 }, reason: "expired" },
   "it was old": { act: answer(ok), options: { maxLifetime: 200 }, reason: "max-lifetime" },
   "FIN before the answer": { act: end(""), reason: "peer-closed" },
-  "FIN in the midst of the head": { act: end("HTTP/1.1 2"), reason: ["peer-closed", "protocol-error"] },
+  "FIN in the midst of the head": { act: end("HTTP/1.1 2"), reason: "peer-closed" },
+  "FIN behind an interim response": { act: end("HTTP/1.1 102 Processing\r\n\r\n"), reason: "peer-closed" },
   "FIN in the midst of the body": { act: end(`${head}Content-Length: 9\r\n\r\nok`), reason: "peer-closed" },
   "FIN behind the answer": {
     act: (socket) => {

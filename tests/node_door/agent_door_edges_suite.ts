@@ -1,0 +1,235 @@
+/** The foreign door where a request, its listeners or its agent's methods do what they should not. */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { Buffer } from "node:buffer";
+import * as http from "node:http";
+import * as https from "node:https";
+import * as net from "node:net";
+import process from "node:process";
+import * as tls from "node:tls";
+import * as assert from "uvu/assert";
+import { Agent, HttpsAgent } from "@holdfast/agent";
+import { ca, good } from "../certs/certs.ts";
+import { listening } from "../harness/listening.ts";
+import { suite } from "../harness/suite.ts";
+import { origin, send, until } from "./door_origin.ts";
+
+const test = suite("The foreign door: requests and listeners that misbehave");
+
+/** How a server of raw bytes answers each request: at once, whatever has come of it. */
+const early = (socket: net.Socket): void => {
+  let seen = "";
+  let isOpen = true;
+  socket.on("data", (chunk) => {
+    seen += chunk.toString("latin1");
+    if (!isOpen || !seen.includes("\r\n\r\n")) return;
+    isOpen = false;
+    // What comes behind the head belongs to its body: a server that reads on would wait for the rest of it.
+    setTimeout(() => {
+      socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+      isOpen = true;
+      seen = "";
+    }, 5);
+  });
+};
+
+interface Sent {
+  readonly method?: string;
+  readonly headers?: http.OutgoingHttpHeaders | readonly string[];
+  readonly chunks: readonly (string | Buffer)[];
+}
+
+const LENGTHS: Readonly<Record<string, readonly [isKept: boolean, sent: Sent]>> = {
+  "fewer bytes than its Content-Length": [false, { headers: { "content-length": 10 }, chunks: ["abc"] }],
+  "none of its Content-Length": [false, { headers: { "content-length": 10 }, chunks: [] }],
+  "more bytes than its Content-Length": [false, { headers: { "content-length": 2 }, chunks: ["abc"] }],
+  "fewer bytes, the fields as a list": [false, {
+    headers: ["Host", "127.0.0.1", "Content-Length", "10"],
+    chunks: ["abc"],
+  }],
+  "a body that nothing frames": [false, { method: "DELETE", chunks: ["abc"] }],
+  "what its Content-Length says": [true, { headers: { "content-length": 3 }, chunks: ["abc"] }],
+  "a large body in pieces": [true, {
+    headers: { "content-length": 600_000 },
+    chunks: [1, 2, 3].map(() => Buffer.alloc(200_000)),
+  }],
+  "a field and a body outside of ASCII": [true, {
+    headers: { "content-length": 4, "x-name": "\xe9" },
+    chunks: ["\xe9\xe9"],
+  }],
+  "chunks": [true, { chunks: ["a", "b"] }],
+  "no body": [true, { method: "GET", chunks: [] }],
+};
+
+function post(module: typeof http | typeof https, options: http.RequestOptions, sent: Sent): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const { method = "POST", headers = {} } = sent;
+    const request = module.request(
+      { host: "127.0.0.1", method, headers: headers as http.OutgoingHttpHeaders, ...options },
+      (response) => void response.resume(),
+    );
+    request.on("error", reject);
+    request.on("close", () => resolve());
+    for (const chunk of sent.chunks) request.write(chunk);
+    request.end();
+  });
+}
+
+for (const scheme of ["http", "https"] as const) {
+  for (const [name, [isKept, sent]] of Object.entries(LENGTHS)) {
+    test(`${scheme}: ${name}: the connection ${isKept ? "serves on" : "is closed"}`, async () => {
+      const isSecure = scheme === "https";
+      const server = isSecure
+        ? tls.createServer({ key: good.key, cert: good.cert }, early)
+        : net.createServer(early);
+      const one = await listening(server);
+      const agent = new (isSecure ? HttpsAgent : Agent)({ keepAlive: true, maxSockets: 1 });
+      const module = isSecure ? https : http;
+      const options = { port: one.port, agent, ca, servername: "localhost" };
+      for (let round = 0; round < 2; round++) {
+        await post(module, options, sent);
+        await until(() => agent.stats().active === 0 && agent.stats().closing === 0);
+      }
+      const { free, opened, closed } = agent.stats();
+      assert.equal([opened, free, Object.keys(closed)], isKept ? [1, 1, []] : [2, 0, ["request-close"]]);
+      agent.destroy();
+      await one.close();
+    });
+  }
+}
+
+/** What is thrown while `run` is under way and nobody catches. */
+async function uncaughtOf(run: () => Promise<void>): Promise<string[]> {
+  const caught: string[] = [];
+  const before = process.listeners("uncaughtException");
+  const note = (error: Error): void => void caught.push(error.message);
+  process.removeAllListeners("uncaughtException");
+  process.on("uncaughtException", note);
+  try {
+    await run();
+  } finally {
+    process.off("uncaughtException", note);
+    for (const listener of before) process.on("uncaughtException", listener);
+  }
+  return caught;
+}
+
+test("a request whose error nobody hears leaves its place, where the server has ended", async () => {
+  const one = await origin((request) => void request.socket.end());
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  let code: string | undefined;
+  const caught = await uncaughtOf(async () => {
+    http.get({ host: "127.0.0.1", port: one.port, agent });
+    ({ code } = await send({ port: one.port, agent }));
+  });
+  assert.is(code, "ECONNRESET");
+  assert.is(caught.length, 1);
+  await until(() => agent.totalSocketCount === 0);
+  agent.destroy();
+  await one.close();
+});
+
+test("a getName() that gives no string names its sockets all the same", async () => {
+  const one = await origin((_request, response) => void response.end());
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  agent.getName = (): string => 5 as unknown as string;
+  await send({ port: one.port, agent });
+  assert.equal(Object.keys(agent.freeSockets), ["5"]);
+  assert.is((await send({ port: one.port, agent })).reused, true);
+  agent.destroy();
+  await one.close();
+});
+
+const store = new AsyncLocalStorage<string>();
+
+/** Sends a request in a context, and gives what was told in another. */
+function strayOf(name: string, options: http.RequestOptions, body?: string): Promise<string[]> {
+  return store.run(name, () =>
+    new Promise((resolve) => {
+      const stray: string[] = [];
+      const note = (event: string): void => {
+        if (store.getStore() !== name) stray.push(`${event} of ${name} in ${store.getStore()}`);
+      };
+      const request = http.request({ host: "127.0.0.1", method: "POST", ...options });
+      for (const event of ["socket", "finish", "timeout", "error", "response"]) {
+        request.on(event, () => note(event));
+      }
+      request.on("response", (response) => {
+        for (const event of ["data", "end", "aborted", "error", "close"]) {
+          response.on(event, () => note(`response's ${event}`));
+        }
+      });
+      request.on("socket", (socket) => {
+        for (const event of ["connect", "end", "close"]) socket.once(event, () => note(`socket's ${event}`));
+      });
+      request.on("close", () => {
+        note("close");
+        resolve(stray);
+      });
+      if (body !== undefined) request.write(body, () => note("write's callback"));
+      request.end(() => note("end's callback"));
+    }));
+}
+
+const ANSWERS: Readonly<Record<string, http.RequestListener>> = {
+  "an answer": (request, response) => void request.resume().on("end", () => response.end("ok")),
+  "an answer and its end": (_request, response) => void response.setHeader("connection", "close").end("ok"),
+  "no answer": (request) => void request.socket.destroy(),
+  "a part of an answer": (request, response) => {
+    response.setHeader("content-length", 9).write("part");
+    setTimeout(() => request.socket.destroy(), 10);
+  },
+  "an answer behind the timeout": (_request, response) => void setTimeout(() => response.end("ok"), 60),
+};
+
+for (const [name, answer] of Object.entries(ANSWERS)) {
+  test(`${name}: all that a request is told is told in its context`, async () => {
+    let isFirst = true;
+    // The first round always keeps its connection, so that the second is told of a used one as well.
+    const one = await origin((request, response) => {
+      if (request.url === "/keep") return void request.resume().on("end", () => response.end("ok"));
+      answer(request, response);
+    });
+    for (const maxSockets of [Infinity, 1]) {
+      const agent = new Agent({ keepAlive: true, maxSockets });
+      const options = { port: one.port, agent, timeout: 30 };
+      const stray = [];
+      if (!isFirst) stray.push(...await strayOf("before", { ...options, path: "/keep" }, "body"));
+      isFirst = false;
+      stray.push(...(await Promise.all([1, 2, 3].map((n) => strayOf(`${n}`, options, "body")))).flat());
+      assert.equal(stray, [], `${maxSockets} sockets`);
+      agent.destroy();
+    }
+    await one.close();
+  });
+}
+
+test("a connect that fails is told in its request's context", async () => {
+  const one = await origin(() => {});
+  await one.close();
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const stray = await Promise.all([1, 2].map((n) => strayOf(`${n}`, { port: one.port, agent })));
+  assert.equal(stray.flat(), []);
+  agent.destroy();
+});
+
+test("who gives up in the queue is told so in its own context, whoever said it", async () => {
+  const one = await origin(() => {});
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const held = strayOf("held", { port: one.port, agent });
+  await until(() => agent.stats().active === 1);
+  const { signal, abort } = aborting();
+  const queued = strayOf("queued", { port: one.port, agent, signal });
+  assert.is(agent.stats().pending, 1);
+  store.run("somebody else", abort);
+  assert.equal(await queued, []);
+  agent.destroy();
+  assert.equal(await held, []);
+  await one.close();
+});
+
+function aborting(): { signal: AbortSignal; abort: () => void } {
+  const controller = new AbortController();
+  return { signal: controller.signal, abort: () => controller.abort() };
+}
+
+test.run();
