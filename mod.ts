@@ -59,6 +59,7 @@ export { createConnect, fromDuplex, fromStreams } from "./src/runtime/mod.ts";
 export type { AdapterName, ConnectorOptions, StreamPair } from "./src/runtime/mod.ts";
 export { checkPort, SocketError, unsupportedOptionError } from "./src/runtime/errors.ts";
 export type { SocketErrorInit, SocketPhase } from "./src/runtime/errors.ts";
-export { unsupportedOption } from "./src/runtime/socket.ts";
+export { unsupportedOption } from "./src/runtime/capabilities.ts";
+export type * from "./src/runtime/capabilities.ts";
 export type * from "./src/runtime/socket.ts";
 export type { Clock, Timer } from "./src/clock.ts";

@@ -12,14 +12,8 @@ import { BunSocket } from "./bun_socket.ts";
 import { refusedByBunTls } from "./bun_tls.ts";
 import { readConnectOptions } from "./connect_options.ts";
 import { assertHonoured } from "./errors.ts";
-import {
-  type Capabilities,
-  type Connect,
-  type ConnectOptions,
-  ignoredHints,
-  type TlsOption,
-  unsupportedOption,
-} from "./socket.ts";
+import { type Capabilities, ignoredHints, type TlsOption, unsupportedOption } from "./capabilities.ts";
+import type { Connect, ConnectOptions } from "./socket.ts";
 import type { StartTlsRules } from "./start_tls.ts";
 
 export type { BunLike };

@@ -18,7 +18,7 @@ import type { AddTest } from "./conformance_scenario.ts";
 import type { ConformanceHarness, RegisterTest } from "./conformance_harness.ts";
 import { startTlsTests } from "./conformance_start_tls.ts";
 import { tlsTests } from "./conformance_tls.ts";
-import type { Capabilities } from "./socket.ts";
+import type { Capabilities } from "./capabilities.ts";
 
 export { ConformanceFailure } from "./conformance_scenario.ts";
 export type {

@@ -6,7 +6,8 @@
  * @module
  */
 
-import type { Capabilities, Connect, ConnectOptions, TlsOptions } from "./socket.ts";
+import type { Capabilities } from "./capabilities.ts";
+import type { Connect, ConnectOptions, TlsOptions } from "./socket.ts";
 
 /**
  * What listens:

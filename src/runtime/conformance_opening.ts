@@ -7,7 +7,8 @@
 import { bytes, check, equal } from "./conformance_scenario.ts";
 import type { ConformanceHarness } from "./conformance_harness.ts";
 import type { AddTest, Client, Scenario } from "./conformance_scenario.ts";
-import type { BindingOption, ConnectOptions, LookupFunction, TlsOption } from "./socket.ts";
+import type { BindingOption, TlsOption } from "./capabilities.ts";
+import type { ConnectOptions, LookupFunction } from "./socket.ts";
 
 /** How many connects the storm gives up. */
 const STORM_CONNECTS = 1_000;

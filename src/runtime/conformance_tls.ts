@@ -9,7 +9,8 @@ import type { ConformanceHarness, PeerKind } from "./conformance_harness.ts";
 import type { AddTest, Client } from "./conformance_scenario.ts";
 import { answerTwoParts, expectNoStall } from "./conformance_flow.ts";
 import { expectReason, stagesOf } from "./conformance_opening.ts";
-import type { Capabilities, ConnectOptions, TlsOption, TlsOptions } from "./socket.ts";
+import type { Capabilities, TlsOption } from "./capabilities.ts";
+import type { ConnectOptions, TlsOptions } from "./socket.ts";
 
 const MIB = 1024 * 1024;
 /** Where a handshake is cut: before the answer, inside its first record's head, in its first record, behind that. */

@@ -2,7 +2,7 @@
  * Are the options of a connect what they have to be?
  *
  * Owns the types and ranges of every option, whichever adapter will read it. Must not know which adapter that is, nor what
- * it honours: an option that is well-formed and not honoured is socket.ts's `unsupportedOption`.
+ * it honours: an option that is well-formed and not honoured is capabilities.ts's `unsupportedOption`.
  *
  * Strategy: one table, asked before anything is opened, because the runtimes themselves look at the same option in
  * different ways and at different times: Node's tls.connect throws at a `servername` when it has begun to connect (the

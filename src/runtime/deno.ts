@@ -11,15 +11,8 @@ import type { DenoLike } from "./deno_like.ts";
 import { DenoSocket } from "./deno_socket.ts";
 import { readConnectOptions } from "./connect_options.ts";
 import { assertHonoured } from "./errors.ts";
-import {
-  type Capabilities,
-  type Connect,
-  type ConnectOptions,
-  ignoredHints,
-  type TlsOption,
-  type TlsOptions,
-  unsupportedOption,
-} from "./socket.ts";
+import { type Capabilities, ignoredHints, type TlsOption, unsupportedOption } from "./capabilities.ts";
+import type { Connect, ConnectOptions, TlsOptions } from "./socket.ts";
 import type { StartTlsRules } from "./start_tls.ts";
 
 export type { DenoLike };

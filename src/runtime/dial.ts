@@ -18,6 +18,7 @@ import { EarlyCalls } from "./dial_early.ts";
 import { AddressRace, interleave, raceError, type RaceOwner } from "./dial_race.ts";
 import type { DialerSettings, HeldConnect } from "./dial_types.ts";
 import { assertHonoured, fromNodeError, invalidState, SocketError } from "./errors.ts";
+import { unsupportedOption, unsupportedTlsOption } from "./capabilities.ts";
 import {
   type Connect,
   type ConnectOptions,
@@ -28,8 +29,6 @@ import {
   type SocketHandler,
   type SocketInfo,
   type StartTlsOptions,
-  unsupportedOption,
-  unsupportedTlsOption,
 } from "./socket.ts";
 import { readStartTls } from "./start_tls.ts";
 import { tell } from "./tell.ts";

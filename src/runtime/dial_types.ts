@@ -6,14 +6,8 @@
 
 import type { Clock } from "../clock.ts";
 import type { SocketError } from "./errors.ts";
-import type {
-  Capabilities,
-  ConnectOptions,
-  LookupAddress,
-  LookupFunction,
-  Socket,
-  SocketHandler,
-} from "./socket.ts";
+import type { Capabilities } from "./capabilities.ts";
+import type { ConnectOptions, LookupAddress, LookupFunction, Socket, SocketHandler } from "./socket.ts";
 
 /** A `Connect` that may call `onTransport`, once, when a connection is there and TLS begins on it. */
 export type AttemptConnect = (

@@ -18,16 +18,10 @@ import { MemorySocket } from "./memory_socket.ts";
 import type { Link, LinkOptions } from "./memory_socket.ts";
 import { clientRole, MemoryTlsSocket } from "./memory_tls.ts";
 import type { MemoryTlsOptions, ServerRole } from "./memory_tls.ts";
-import { isAddress, unsupportedOption } from "./socket.ts";
-import type {
-  Capabilities,
-  Connect,
-  ConnectOptions,
-  Socket,
-  SocketHandler,
-  SocketInfo,
-  TlsOption,
-} from "./socket.ts";
+import { unsupportedOption } from "./capabilities.ts";
+import { isAddress } from "./socket.ts";
+import type { Capabilities, TlsOption } from "./capabilities.ts";
+import type { Connect, ConnectOptions, Socket, SocketHandler, SocketInfo } from "./socket.ts";
 
 const tlsOptions: ReadonlySet<TlsOption> = new Set<TlsOption>(
   [

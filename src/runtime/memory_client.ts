@@ -11,7 +11,8 @@ import type { Clock } from "../clock.ts";
 import type { MemorySocket } from "./memory_socket.ts";
 import { clientRole, MemoryTlsSocket } from "./memory_tls.ts";
 import { assertCanStartTls, readStartTls } from "./start_tls.ts";
-import type { Capabilities, Socket, SocketHandler, SocketInfo, StartTlsOptions } from "./socket.ts";
+import type { Capabilities } from "./capabilities.ts";
+import type { Socket, SocketHandler, SocketInfo, StartTlsOptions } from "./socket.ts";
 
 /** A socket that `startTls` may consume. */
 export class MemoryClient implements Socket {

@@ -31,13 +31,8 @@ import {
 } from "./node.ts";
 import { holdNode } from "./node_held.ts";
 import { nextTick } from "./process.ts";
-import {
-  type Capabilities,
-  type Connect,
-  type ConnectOptions,
-  type Socket,
-  unsupportedOption,
-} from "./socket.ts";
+import { type Capabilities, unsupportedOption } from "./capabilities.ts";
+import type { Connect, ConnectOptions, Socket } from "./socket.ts";
 import { type AfterPoll, createTurnPoll } from "./turn_poll.ts";
 import { nextTurn, systemClock } from "../clock.ts";
 

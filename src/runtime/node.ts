@@ -21,16 +21,15 @@ import { infoOf, peerOfStream, Stages } from "./node_info.ts";
 import { attemptOf, renew, secure, secureOver, secureThroughGate } from "./node_secure.ts";
 import { NodeSocket, type ReadStyle } from "./node_socket.ts";
 import { assertTlsOptions, createTlsMemory, type TlsMemory } from "./node_tls.ts";
-import {
-  type ConnectOptions,
-  ignoredHints,
-  type LookupAddress,
-  type LookupFunction,
-  type Socket,
-  type SocketHandler,
-  type StartTlsOptions,
-  type TlsOptions,
-  unsupportedOption,
+import { ignoredHints, unsupportedOption } from "./capabilities.ts";
+import type {
+  ConnectOptions,
+  LookupAddress,
+  LookupFunction,
+  Socket,
+  SocketHandler,
+  StartTlsOptions,
+  TlsOptions,
 } from "./socket.ts";
 import { readStartTls } from "./start_tls.ts";
 

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { BindingOption, Capabilities, HintOption, TlsOption } from "./socket.ts";
+import type { BindingOption, Capabilities, HintOption, TlsOption } from "./capabilities.ts";
 
 /** The table of the `node` adapter on this runtime. */
 export const nodeCapabilities: Capabilities = tableOf(hostOf());

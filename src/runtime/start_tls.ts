@@ -8,7 +8,8 @@
 
 import { readStartTlsOptions } from "./connect_options.ts";
 import { assertHonoured, invalidState } from "./errors.ts";
-import { type Capabilities, type StartTlsOptions, unsupportedTlsOption } from "./socket.ts";
+import { type Capabilities, unsupportedTlsOption } from "./capabilities.ts";
+import type { StartTlsOptions } from "./socket.ts";
 
 /** What an adapter honours of `startTls`. */
 export interface StartTlsRules {

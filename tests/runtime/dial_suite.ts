@@ -4,13 +4,8 @@ import type { DialerSettings } from "../../src/runtime/dial_types.ts";
 import { interleave } from "../../src/runtime/dial_race.ts";
 import type { SocketError } from "../../src/runtime/errors.ts";
 import type { Clock } from "../../src/clock.ts";
-import type {
-  Capabilities,
-  ConnectOptions,
-  LookupAddress,
-  LookupFunction,
-  Socket,
-} from "../../src/runtime/socket.ts";
+import type { Capabilities } from "../../src/runtime/capabilities.ts";
+import type { ConnectOptions, LookupAddress, LookupFunction, Socket } from "../../src/runtime/socket.ts";
 import { ManualClock, memoryCapabilities, MemoryNetwork } from "../../src/testing.ts";
 import { suite } from "../harness/suite.ts";
 import { bytes, Recorder } from "./node_harness.ts";
