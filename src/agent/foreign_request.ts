@@ -5,7 +5,8 @@
  * Strategy: such a request wants a stream and nothing else, and it wants it as early as Node gives it, while it is still
  * connecting. All it says of its end is 'free' or 'close' on the stream; what its response said of keep-alive is read
  * off the request. One thing it tells nobody: that it was destroyed while it waited (D7). So its `destroy` is listened
- * to as long as it waits, by a method of its own in front of it, which is taken off again.
+ * to as long as it waits, by a method of its own in front of it, which is taken off again. A subclass may have one as a field,
+ * which is set behind the call to the agent: so a microtask later it is looked at once more.
  *
  * @module
  */
@@ -138,6 +139,15 @@ export class ForeignRequest implements Waiter {
   /** Watches for a destroy() as long as there is no stream that could tell of it. */
   watch(): void {
     if (this.#isSettled) return;
+    this.#stand();
+    queueMicrotask(() => {
+      if (this.#isSettled || this.request.destroy === this.#watcher) return;
+      if (this.request.destroyed) this.#giveUp();
+      else this.#stand();
+    });
+  }
+
+  #stand(): void {
     const { request } = this;
     const value = (error?: Error): unknown => {
       this.#unwatch();

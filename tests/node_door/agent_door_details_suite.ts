@@ -373,6 +373,33 @@ test("a request keeps a destroy() of its own, which is called while it waits, to
   await one.close();
 });
 
+test("a subclass whose destroy() is a field is heard while it waits, in the turn of its making and later", async () => {
+  const one = await origin((_request, _response) => {});
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const first = http.get({ host: "127.0.0.1", port: one.port, agent }).on("error", () => {});
+  let called = 0;
+  // A field is set once the class below it has run, in which the agent was given the request.
+  class Special extends http.ClientRequest {
+    override destroy = (error?: Error): this => {
+      called++;
+      return http.ClientRequest.prototype.destroy.call(this, error) as this;
+    };
+  }
+  for (const isLater of [false, true]) {
+    const request = new Special({ host: "127.0.0.1", port: one.port, agent } as never);
+    const outcome = new Promise<Outcome>((resolve) => follow(request, resolve));
+    if (isLater) await pause(1);
+    request.destroy(new Error("mine"));
+    assert.equal((await outcome).events, ["error", "close"]);
+    assert.equal(Object.values(agent.requests).flat().length, 0);
+    assert.ok(Object.hasOwn(request, "destroy"));
+  }
+  assert.is(called, 2);
+  first.destroy();
+  agent.destroy();
+  await one.close();
+});
+
 test("agent: false and an agent without addRequest do not meet ours", async () => {
   const one = await origin(hello);
   assert.is((await send({ port: one.port, agent: false })).body, "hello");
