@@ -7,28 +7,24 @@
  * node --expose-gc npm/esm/bench/aborts.js   # or deno run -A --v8-flags=--expose-gc bench/aborts.ts, or bun --expose-gc
  * ```
  */
-import { createServer, type Socket } from "node:net";
-import type { AddressInfo } from "node:net";
+import { createServer } from "node:net";
 import process from "node:process";
 import { Agent } from "../mod.ts";
+import { listening } from "../tests/harness/listening.ts";
 
 const ABORTS = 10_000;
 const BATCH = 100;
 const { gc } = globalThis as { gc?: () => void };
 if (gc === undefined) throw new Error("Run with --expose-gc");
 
-const open = new Set<Socket>();
 let turn = 0;
 const server = createServer({ noDelay: true }, (socket) => {
-  open.add(socket);
-  socket.on("error", () => {});
-  socket.on("close", () => open.delete(socket));
   socket.on("data", () => {
     if (turn++ % 2 === 0) socket.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx");
   });
 });
-await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+const { port, sockets: open, close } = await listening(server);
+const url = `http://127.0.0.1:${port}/`;
 const agent = new Agent({ keepAlive: true, maxSockets: 50 });
 
 await abortMany(1_000);
@@ -41,7 +37,7 @@ process.stdout.write(
 );
 process.exitCode = grownKiB < 5 * 1024 && agent.totalSocketCount === 0 && open.size === 0 ? 0 : 1;
 agent.destroy();
-server.close();
+await close();
 
 async function abortMany(count: number): Promise<void> {
   for (let batch = 0; batch < count / BATCH; batch++) {

@@ -10,9 +10,10 @@
  * @module
  */
 // deno-lint-ignore-file no-console -- this is a command: its output is the console
-import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { createServer } from "node:net";
 import process from "node:process";
 import { Agent, type AgentRequestInit } from "../mod.ts";
+import { type Listening, listening } from "../tests/harness/listening.ts";
 
 /** Requests of a row with a time limit, and the time between the starts of two: their limits do not fall due at once. */
 const SAMPLES = 200;
@@ -30,45 +31,39 @@ const PROMISED = { limit: 100, settled: 50, gone: 100 } as const;
 const HALF_A_RESPONSE = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart";
 
 interface Stalling {
-  readonly port: number;
-  readonly sockets: Set<Socket>;
+  readonly origin: Listening;
   /** When its connections were closed. */
   readonly closedAt: number[];
-  readonly server: Server;
 }
 
 const silent = await stalling();
 const halfway = await stalling(HALF_A_RESPONSE);
 let isLate = false;
 
-await limitRow("connect", `https://127.0.0.1:${silent.port}/`, { connect: LIMIT_MS });
-await limitRow("headers", `http://127.0.0.1:${silent.port}/`, { headers: LIMIT_MS });
-await limitRow("body", `http://127.0.0.1:${halfway.port}/`, { body: LIMIT_MS });
-await limitRow("total", `http://127.0.0.1:${silent.port}/`, { total: LIMIT_MS });
-await limitRow("queue", `http://127.0.0.1:${silent.port}/`, { pool: LIMIT_MS }, 1);
-await endRow("abort in the TLS handshake", `https://127.0.0.1:${silent.port}/`, silent);
-await endRow("abort before the head", `http://127.0.0.1:${silent.port}/`, silent);
-await endRow("abort inside the body", `http://127.0.0.1:${halfway.port}/`, halfway);
-await endRow("abort in the queue", `http://127.0.0.1:${silent.port}/`, silent, { maxSockets: 1 });
-await endRow("destroy()", `http://127.0.0.1:${silent.port}/`, silent, { maxSockets: 5, byDestroy: true });
-for (const { server } of [silent, halfway]) server.close();
+await limitRow("connect", `https://127.0.0.1:${silent.origin.port}/`, { connect: LIMIT_MS });
+await limitRow("headers", `http://127.0.0.1:${silent.origin.port}/`, { headers: LIMIT_MS });
+await limitRow("body", `http://127.0.0.1:${halfway.origin.port}/`, { body: LIMIT_MS });
+await limitRow("total", `http://127.0.0.1:${silent.origin.port}/`, { total: LIMIT_MS });
+await limitRow("queue", `http://127.0.0.1:${silent.origin.port}/`, { pool: LIMIT_MS }, 1);
+await endRow("abort in the TLS handshake", `https://127.0.0.1:${silent.origin.port}/`, silent);
+await endRow("abort before the head", `http://127.0.0.1:${silent.origin.port}/`, silent);
+await endRow("abort inside the body", `http://127.0.0.1:${halfway.origin.port}/`, halfway);
+await endRow("abort in the queue", `http://127.0.0.1:${silent.origin.port}/`, silent, { maxSockets: 1 });
+await endRow("destroy()", `http://127.0.0.1:${silent.origin.port}/`, silent, {
+  maxSockets: 5,
+  byDestroy: true,
+});
+await Promise.all([silent, halfway].map(({ origin }) => origin.close()));
 process.exitCode = isLate ? 1 : 0;
 
 /** A server that takes what comes, answers so far and no further. */
 async function stalling(answer?: string): Promise<Stalling> {
-  const sockets = new Set<Socket>();
   const closedAt: number[] = [];
   const server = createServer({ noDelay: true }, (socket) => {
-    sockets.add(socket);
-    socket.on("error", () => {});
     socket.on("data", () => answer !== undefined && socket.write(answer));
-    socket.on("close", () => {
-      sockets.delete(socket);
-      closedAt.push(performance.now());
-    });
+    socket.on("close", () => closedAt.push(performance.now()));
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return { port: (server.address() as AddressInfo).port, sockets, closedAt, server };
+  return { origin: await listening(server), closedAt };
 }
 
 /** How long after its limit each request has failed. */
@@ -107,7 +102,7 @@ interface EndOptions {
 async function endRow(
   name: string,
   url: string,
-  { sockets, closedAt }: Stalling,
+  { origin: { sockets }, closedAt }: Stalling,
   { maxSockets = Infinity, byDestroy = false }: EndOptions = {},
 ): Promise<void> {
   const settled: number[] = [];

@@ -10,14 +10,9 @@
  */
 
 import { Readable } from "node:stream";
-import type { HeaderBlock } from "./core/headers.ts";
+import { distinctFields, type HeaderBlock } from "./core/headers.ts";
 import type { ResponseHead } from "./core/response_parser.ts";
-import {
-  addHeaderLine,
-  distinctHeaders,
-  type IncomingHttpHeaders,
-  joinHeaders,
-} from "./incoming_message_headers.ts";
+import { addHeaderLine, type IncomingHttpHeaders, joinHeaders } from "./incoming_message_headers.ts";
 import { isInstance } from "./incoming_message_instances.ts";
 import { nextTick } from "../runtime/mod.ts";
 
@@ -168,7 +163,7 @@ export class IncomingMessage extends Readable {
 
   /** Lower-cased names with all their values. */
   get headersDistinct(): Record<string, string[] | undefined> {
-    return this.#headersDistinct ??= distinctHeaders(this.rawHeaders);
+    return this.#headersDistinct ??= distinctFields(this.rawHeaders);
   }
 
   set headersDistinct(headers: Record<string, string[] | undefined>) {
@@ -200,7 +195,7 @@ export class IncomingMessage extends Readable {
   /** As headersDistinct, of what came behind a chunked body; filled at 'end'. */
   get trailersDistinct(): Record<string, string[] | undefined> {
     if (this.#trailersDistinct !== undefined) return this.#trailersDistinct;
-    const trailers = distinctHeaders(this.#rawTrailers ?? this.#trailerBlock?.rawHeaders ?? NOTHING);
+    const trailers = distinctFields(this.#rawTrailers ?? this.#trailerBlock?.rawHeaders ?? NOTHING);
     if (this.complete) this.#trailersDistinct = trailers;
     return trailers;
   }

@@ -419,4 +419,22 @@ test("the default export's globalAgent can be put in its place", () => {
   }
 });
 
+test("headers takes nothing that an object inherits for a field", async () => {
+  const inherited = Object.prototype as { polluted?: string };
+  const head =
+    "HTTP/1.1 200 OK\r\nConstructor: a\r\n__proto__: b\r\nPolluted: c\r\npolluted: d\r\nContent-Length: 0\r\n\r\n";
+  const origin = await wireOrigin((socket) => socket.end(head));
+  try {
+    const response = await responseTo(http.get({ host: "127.0.0.1", port: origin.port, agent: false }));
+    inherited.polluted = "inherited";
+    const { constructor, polluted } = response.headers;
+    is(Object.getPrototypeOf(response.headers), Object.prototype);
+    equal([constructor, polluted], ["a", "c, d"]);
+    response.resume();
+  } finally {
+    delete inherited.polluted;
+    await origin.close();
+  }
+});
+
 test.run();

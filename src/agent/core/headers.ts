@@ -23,7 +23,7 @@ export interface IncomingHeaders {
 }
 
 /** Of these a repeated one is left out: the first wins (Node's http document, "message.headers"). In lower case. */
-export const FIRST_WINS: ReadonlySet<string> = new Set([
+const FIRST_WINS: ReadonlySet<string> = new Set([
   "age",
   "authorization",
   "content-length",
@@ -101,15 +101,7 @@ export class HeaderBlock {
 
   /** Node's `headersDistinct`: every value of every name; a new object without prototype at each reading. */
   get headersDistinct(): Record<string, string[]> {
-    const fields = this.#fields();
-    const distinct: Record<string, string[]> = Object.create(null);
-    for (let i = 0; i < fields.length; i += 2) {
-      const name = fields[i]!.toLowerCase();
-      const values = distinct[name];
-      if (values === undefined) distinct[name] = [fields[i + 1]!];
-      else values.push(fields[i + 1]!);
-    }
-    return distinct;
+    return distinctFields(this.#fields());
   }
 
   /** Node's `headers`; a new object without prototype at each call. */
@@ -156,7 +148,11 @@ export class HeaderBlock {
   }
 }
 
-function addField(object: IncomingHeaders, name: string, value: string, join: boolean): void {
+/**
+ * Adds one field to an object as Node's `message.headers` is; `name` is in lower case, and no accessor of the object's
+ * prototype.
+ */
+export function addField(object: IncomingHeaders, name: string, value: string, join: boolean): void {
   if (name === "set-cookie") {
     const cookies = object["set-cookie"];
     if (cookies === undefined) object["set-cookie"] = [value];
@@ -164,9 +160,22 @@ function addField(object: IncomingHeaders, name: string, value: string, join: bo
     return;
   }
   const present = object[name] as string | undefined;
-  if (present === undefined) object[name] = value;
+  // What the object inherits is no field.
+  if (present === undefined || !Object.hasOwn(object, name)) object[name] = value;
   else if (name === "cookie") object[name] = `${present}; ${value}`;
   else if (join || !FIRST_WINS.has(name)) object[name] = `${present}, ${value}`;
+}
+
+/** Node's `headersDistinct` of names and values in turn: an object without prototype. */
+export function distinctFields(fields: readonly string[]): Record<string, string[]> {
+  const distinct: Record<string, string[]> = Object.create(null);
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    const name = fields[i]!.toLowerCase();
+    const values = distinct[name];
+    if (values === undefined) distinct[name] = [fields[i + 1]!];
+    else values.push(fields[i + 1]!);
+  }
+  return distinct;
 }
 
 /** Names and values in turn of the first `maxFields` fields; `marks` are offsets in `text`, four a field. */
