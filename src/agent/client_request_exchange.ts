@@ -35,6 +35,7 @@ import { connectionReset } from "./outgoing_message_errors.ts";
 import { handOver } from "./socket_stream.ts";
 import { nextTurn } from "../clock.ts";
 import { type Context, run } from "../runtime/context.ts";
+import { SocketError } from "../runtime/errors.ts";
 import { nextTick, streamOf } from "../runtime/mod.ts";
 import type { Socket } from "../runtime/socket.ts";
 
@@ -401,17 +402,24 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
       return request._onClose();
     }
     if (response.destroyed) return this.#failReader(response);
-    if (response.complete) {
-      // Where it flows the request's 'close' comes with its 'end'.
-      if (response.readableEnded || response.readableFlowing !== true) request._onClose();
-      return;
-    }
+    if (response.complete) return this.#failWhole(response, error);
     if (request.destroyed) return this.#cutOff(response, error);
     // As in Node, where the socket's 'close' does it: who reads has read by then what came before the fault.
     nextTurn(() => run(this.#context, () => this.#cutOff(response, error), this, undefined));
     if (isHangUp(error)) return;
     request._hasFailed = true;
     request._onError(this.#asNode(error));
+  }
+
+  // All of the response is here, and may be read still.
+  #failWhole(response: IncomingMessage, error: Error): void {
+    const { request } = this;
+    // Where it flows the request's 'close' comes with its 'end'.
+    if (!response.readableEnded && response.readableFlowing === true) return;
+    // What a pool does of its own is no failure of a request that has its answer.
+    const isTold = error instanceof SocketError && !isHangUp(error);
+    if (isTold && !response.readableEnded && !request.destroyed) request._onFailure(this.#asNode(error));
+    else request._onClose();
   }
 
   #cutOff(response: IncomingMessage, error: Error): void {

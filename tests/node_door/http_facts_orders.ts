@@ -205,6 +205,39 @@ const connections: Facts = {
   },
 };
 
+const lost: Record<string, Fact> = {};
+for (const how of ["destroy()", "destroy(error)", "a reset by the server"]) {
+  for (const keepAlive of [true, false]) {
+    let reset = (): void => {};
+    const name = `order: ${how} under a response that is whole and unread, keepAlive: ${keepAlive}`;
+    lost[name] = {
+      agent: { keepAlive },
+      answer: (socket) => {
+        reset = (): void => void socket.resetAndDestroy();
+        socket.write(ok());
+      },
+      play: async ({ ask, log }) => {
+        const request = ask();
+        request.on("error", (error) => log(`error ${wordsOf(error)}`));
+        request.once("close", () => log("close"));
+        const closed = told(request, "close");
+        request.end();
+        const response = await responseOf(request);
+        for (const event of ["aborted", "end", "close", "error"]) {
+          response.on(event, () => log(`res ${event}`));
+        }
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        if (how === "a reset by the server") reset();
+        else response.socket.destroy(how === "destroy()" ? undefined : new Error("mine"));
+        await closed;
+        const isOver = told(response, "close");
+        response.on("data", (chunk) => log(String(chunk)));
+        await isOver;
+      },
+    };
+  }
+}
+
 const given: Facts = {
   "order: abort() twice": {
     answer: () => {},
@@ -338,4 +371,4 @@ const given: Facts = {
 };
 
 /** See the file's comment. */
-export const orderFacts: Facts = { ...connections, ...given };
+export const orderFacts: Facts = { ...connections, ...lost, ...given };
