@@ -3,16 +3,16 @@
  *
  * Owns Node's rules for the lines that a client adds (Connection, Content-Length, Transfer-Encoding) and what must not
  * leave: a value is converted once, and what was converted is checked; there is one Host and one framing line, whatever
- * was given. `core/request_serializer.ts` has the same rules for the lean faces, which are free to choose the order.
+ * was given. `core/request_serializer.ts` does the same for the lean faces, which are free to choose the order.
  * Pure. Knows no socket and no body.
  *
  * @module
  */
 
-import { isFieldValue, isToken, trimOws } from "./core/characters.ts";
+import { isFieldValue, isToken } from "./core/characters.ts";
 import { invalidHeaderContent, invalidHeaderValue, invalidToken } from "./core/errors.ts";
-import { isSendableCoding, parseContentLength } from "./core/framing.ts";
-import { hasToken, headerText } from "./core/request_serializer.ts";
+import { isSendableCoding } from "./core/framing.ts";
+import { hasToken, headerText, joinCodings, mayDecide, readContentLength } from "./core/request_lines.ts";
 import { trailersNotChunked } from "./outgoing_message_errors.ts";
 
 /** What is known of the message when its head is made. */
@@ -174,16 +174,7 @@ class HeadLines {
   }
 
   #addText(name: string, value: string): void {
-    // The names that matter have 4, 6, 7, 10, 14 and 17 letters.
-    switch (name.length) {
-      case 4:
-      case 6:
-      case 7:
-      case 10:
-      case 14:
-      case 17:
-        if (!this.#note(name, name.toLowerCase(), value)) return;
-    }
+    if (mayDecide(name) && !this.#note(name, name.toLowerCase(), value)) return;
     this.#text += `${name}: ${value}\r\n`;
   }
 
@@ -212,9 +203,7 @@ class HeadLines {
         this.#setLength(name, value);
         return false;
       case "transfer-encoding":
-        this.#transferEncoding = this.#transferEncoding === undefined
-          ? value
-          : `${this.#transferEncoding}, ${value}`;
+        this.#transferEncoding = joinCodings(this.#transferEncoding, value);
         this.isChunked = isSendableCoding(this.#transferEncoding);
         return true;
       default:
@@ -223,13 +212,9 @@ class HeadLines {
   }
 
   #setLength(name: string, value: string): void {
-    const length = parseContentLength(trimOws(value));
-    if (typeof length === "string") throw invalidHeaderValue(name, "it is not a number of bytes");
-    if (this.contentLength !== undefined) {
-      if (this.contentLength === length) return;
-      throw invalidHeaderValue(name, "there are two of it");
-    }
-    this.contentLength = length;
+    const isFirst = this.contentLength === undefined;
+    this.contentLength = readContentLength(name, value, this.contentLength);
+    if (!isFirst) return;
     this.#lengthLine = `${name}: ${value}\r\n`;
     this.#lengthAt = this.#text.length;
   }

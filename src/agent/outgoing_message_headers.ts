@@ -10,7 +10,7 @@
 
 import { isFieldValue, isToken } from "./core/characters.ts";
 import { invalidArgType, invalidHeaderContent, invalidToken } from "./core/errors.ts";
-import { headerText } from "./core/request_serializer.ts";
+import { headerText } from "./core/request_lines.ts";
 
 /** A header's value as Node's setHeader() takes it: a number, a string, or several. */
 export type OutgoingHeaderValue = number | string | readonly string[];

@@ -7,7 +7,7 @@
 
 import { isFieldValue } from "./core/characters.ts";
 import { ArgumentTypeError } from "./core/errors.ts";
-import { headerText } from "./core/request_serializer.ts";
+import { headerText } from "./core/request_lines.ts";
 import { validateHeaderName } from "./outgoing_message_headers.ts";
 
 /** Names that lead a server astray behind a body: framing and routing (RFC 9110 section 6.5.1). */

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { isFieldValue, isRequestTarget, isToken, trimOws } from "./characters.ts";
+import { isFieldValue, isRequestTarget, isToken } from "./characters.ts";
 import {
   ArgumentTypeError,
   contentLengthMismatch,
@@ -17,11 +17,11 @@ import {
   invalidHeaderContent,
   invalidHeaderValue,
   invalidToken,
-  missingHeaderValue,
   unescapedCharacters,
 } from "./errors.ts";
-import { isSendableCoding, parseContentLength, type RequestFraming, requestFraming } from "./framing.ts";
+import { isSendableCoding, type RequestFraming, requestFraming } from "./framing.ts";
 import { encodeLatin1, encodeLatin1With } from "./latin1.ts";
+import { hasToken, headerText, joinCodings, mayDecide, readContentLength } from "./request_lines.ts";
 
 /** A header's value as callers give it: converted by `String()`, an array makes one line an element (cookie: one in all). */
 export type HeaderValue = string | number | boolean | null | object;
@@ -200,16 +200,7 @@ class HeaderLines {
 
   #addOne(name: string, given: unknown): void {
     const value = checked(name, headerText(name, given));
-    // The special names have 4, 6, 7, 10, 14 and 17 letters.
-    switch (name.length) {
-      case 4:
-      case 6:
-      case 7:
-      case 10:
-      case 14:
-      case 17:
-        if (!this.#special(name, name.toLowerCase(), value)) return;
-    }
+    if (mayDecide(name) && !this.#special(name, name.toLowerCase(), value)) return;
     this.text += line(name, value);
   }
 
@@ -235,43 +226,17 @@ class HeaderLines {
         this.connectionClose ||= hasToken(value, "close");
         return true;
       case "content-length":
-        this.#setContentLength(name, value);
+        this.contentLength = readContentLength(name, value, this.contentLength);
+        this.contentLengthName = name;
         return false;
       case "transfer-encoding":
-        this.#transferEncoding = this.#transferEncoding === undefined
-          ? value
-          : `${this.#transferEncoding}, ${value}`;
+        this.#transferEncoding = joinCodings(this.#transferEncoding, value);
         this.transferEncodingText = line(name, this.#transferEncoding);
         return false;
       default:
         return true;
     }
   }
-
-  #setContentLength(name: string, value: string): void {
-    const length = parseContentLength(trimOws(value));
-    if (typeof length === "string") throw invalidHeaderValue(name, "it is not a number of bytes");
-    if (this.contentLength !== undefined && this.contentLength !== length) {
-      throw invalidHeaderValue(name, "there are two of it");
-    }
-    this.contentLength = length;
-    this.contentLengthName = name;
-  }
-}
-
-/** The one conversion of a header's value. ERR_HTTP_INVALID_HEADER_VALUE for undefined and, where Node has no code, a symbol. */
-export function headerText(name: string, value: unknown): string {
-  if (typeof value === "string") return value;
-  if (value === undefined) throw missingHeaderValue(name);
-  if (typeof value === "symbol") throw invalidHeaderValue(name, "it is a symbol");
-  return `${value as string}`;
-}
-
-/** True where the comma-separated `list` has `token`, in any case, which is given in lower case. */
-export function hasToken(list: string, token: string): boolean {
-  if (list.length === token.length) return list === token || list.toLowerCase() === token;
-  return list.length > token.length &&
-    list.toLowerCase().split(",").some((element) => trimOws(element) === token);
 }
 
 /**
