@@ -97,7 +97,8 @@ function inSlot<This, Result, Argument>(
   argument: Argument,
 ): Result {
   const before = slot.get();
-  slot.set(context);
+  // Most programs have no store at all.
+  if (before !== context) slot.set(context);
   try {
     return fn.call(self, argument);
   } finally {

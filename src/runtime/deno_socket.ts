@@ -54,6 +54,7 @@ export class DenoSocket implements Socket {
   #isReferenced = true;
   /** The runtime has been told of unref(). */
   #isAtRest = false;
+  #isRestDue = false;
   #noDelay: boolean;
   #keepAlive: boolean;
   #isShut = false;
@@ -375,20 +376,27 @@ export class DenoSocket implements Socket {
   // Options of an open socket
 
   ref(): void {
+    if (this.#isReferenced) return;
     this.#isReferenced = true;
+    if (this.#isRestDue) leavingCount--;
     if (!this.#isAtRest) return;
     this.#isAtRest = false;
     this.#conn?.ref();
   }
 
   unref(): void {
+    if (!this.#isReferenced) return;
     this.#isReferenced = false;
     if (this.#isAtRest || this.#conn === undefined) return;
-    if (atRestSoon.push(this) === 1) settleAtRest();
+    leavingCount++;
+    if (this.#isRestDue) return;
+    this.#isRestDue = true;
+    if (leaving.push(this) === 1) settleAtRest();
   }
 
   /** Does what unref() has said, unless ref() has been called since. */
   rest(): void {
+    this.#isRestDue = false;
     if (this.#isReferenced || this.#isAtRest) return;
     this.#isAtRest = true;
     this.#conn?.unref();
@@ -435,14 +443,17 @@ export class DenoSocket implements Socket {
   }
 }
 
-let atRestSoon: DenoSocket[] = [];
+/** Sockets that were told unref() a moment ago, and how many of them still are to rest. */
+let leaving: DenoSocket[] = [];
+let leavingCount = 0;
 
 // unref() and ref() are two calls of the runtime's each, and a busy pool parks a connection that the next request takes a
-// moment later: what is taken back within some microtasks costs neither.
+// moment later: what is taken back within some microtasks costs neither, and the rest of them is not waited for.
 async function settleAtRest(): Promise<void> {
-  for (let microtask = 0; microtask < REST_MICROTASKS; microtask++) await undefined;
-  const sockets = atRestSoon;
-  atRestSoon = [];
+  for (let microtask = 0; microtask < REST_MICROTASKS && leavingCount > 0; microtask++) await undefined;
+  const sockets = leaving;
+  leaving = [];
+  leavingCount = 0;
   for (const socket of sockets) socket.rest();
 }
 
