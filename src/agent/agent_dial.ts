@@ -83,8 +83,8 @@ export function mergeOptions(own: object, options: object, hostHeader: unknown):
 
 /** The Host header of a request of node:http's kind. */
 export function hostHeaderOf(request: object): unknown {
-  const { getHeader } = request as { getHeader?: (name: string) => unknown };
-  return getHeader?.call(request, "host");
+  const { _peekHeader, getHeader } = request as Record<string, ((name: string) => unknown) | undefined>;
+  return (_peekHeader ?? getHeader)?.call(request, "host");
 }
 
 /** {@linkcode mergedOptions} with what Node's `createSocket` adds. */

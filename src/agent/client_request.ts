@@ -163,7 +163,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     const head = setHeaders(this, given, port, defaultPort);
     if (head !== undefined) this._makeHead(this.#startLine, head);
     // RFC 9110 section 10.1.1: the head goes ahead of the body.
-    else if (this.getHeader("expect")) this._implicitHeader();
+    else if (this._peekHeader("expect")) this._implicitHeader();
     if (given.signal) {
       this.#unlisten = onAbort(given.signal, (reason) => void this.destroy(new AbortError(reason)));
     }

@@ -14,7 +14,8 @@ import { headerEntries } from "./core/request_serializer.ts";
 export interface HeadedRequest {
   readonly host: string;
   setHeader(name: string, value: string): unknown;
-  getHeader(name: string): unknown;
+  /** By a name in lower case. */
+  _peekHeader(key: string): unknown;
 }
 
 /**
@@ -35,10 +36,10 @@ export function setHeaders(
   const setsHost = options.setHost === undefined
     ? options.setDefaultHeaders !== false
     : Boolean(options.setHost);
-  const host = request.getHeader("host");
+  const host = request._peekHeader("host");
   checkHostHeader(host);
   if (setsHost && !host) request.setHeader("Host", hostLine(request.host, port, defaultPort));
-  if (options.auth && !request.getHeader("Authorization")) {
+  if (options.auth && !request._peekHeader("authorization")) {
     request.setHeader("Authorization", `Basic ${Buffer.from(options.auth).toString("base64")}`);
   }
   return undefined;

@@ -226,11 +226,15 @@ export function checkHostHeader(host: unknown): void {
   if (host && typeof host !== "string") throw invalidArgType("options.headers.host", "of type string", host);
 }
 
+/** The last path that was found in order: programs ask for the same again and again. */
+let lastPath = "/";
+
 /** A path converted once. ERR_UNESCAPED_CHARACTERS. */
 export function readPath(path: unknown): string {
   const text = String(path);
+  if (text === lastPath) return text;
   if (/[^\u0021-\u00ff]/.test(text)) throw unescapedCharacters("Request path");
-  return text;
+  return lastPath = text;
 }
 
 /** In upper case; default "GET". ERR_INVALID_ARG_TYPE, ERR_INVALID_HTTP_TOKEN. */
@@ -338,16 +342,26 @@ export function readUniqueHeaders(names: RequestOptions["uniqueHeaders"]): Reado
   return Array.isArray(names) ? new Set(names.map((name) => String(name).toLowerCase())) : undefined;
 }
 
+/** The last Host line and what it was made of. */
+let lastLine:
+  | { readonly host: string; readonly port: unknown; readonly defaultPort: unknown; readonly line: string }
+  | undefined;
+
 /** Value of the Host line: RFC 3986 section 3.2.2 for an IPv6 address, the port unless it is the scheme's. */
 export function hostLine(
   host: string,
   port: number | string,
   defaultPort: number | string | undefined,
 ): string {
+  if (lastLine?.host === host && lastLine.port === port && lastLine.defaultPort === defaultPort) {
+    return lastLine.line;
+  }
   const colon = host.indexOf(":");
   const isAddress = colon !== -1 && host.includes(":", colon + 1) && !host.startsWith("[");
   const name = isAddress ? `[${host}]` : host;
-  return port && Number(port) !== Number(defaultPort) ? `${name}:${port}` : name;
+  const line = port && Number(port) !== Number(defaultPort) ? `${name}:${port}` : name;
+  lastLine = { host, port, defaultPort, line };
+  return line;
 }
 
 /** What the stream of a response is made with; undefined: the runtime's default. */

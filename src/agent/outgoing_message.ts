@@ -213,6 +213,11 @@ export class OutgoingMessage extends Stream {
     return this.#headers?.get(name) as OutgoingHeaderValue | undefined;
   }
 
+  /** getHeader() by a name in lower case. */
+  _peekHeader(key: string): unknown {
+    return this.#headers?.getLower(key);
+  }
+
   /** Lower-cased names. */
   getHeaderNames(): string[] {
     return this.#headers?.names() ?? [];

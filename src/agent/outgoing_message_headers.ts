@@ -33,15 +33,21 @@ function checkValue(name: string, value: unknown, isLenient: boolean): void {
   if (!isFieldValue(headerText(name, value), isLenient)) throw invalidHeaderContent(name);
 }
 
+/** The last Host that was found in order: the header of nearly every request. */
+let lastHost: string | undefined;
+
+const NO_KEYS: string[] = [];
+const NO_PAIRS: [string, unknown][] = [];
+
 /** From this many fields on they are found by a Map: until then one look at each costs less than to make it. */
 const MANY_FIELDS = 16;
 
 /** See the file's comment. */
 export class OutgoingHeaders {
   /** Lower-cased names, in the order set. */
-  readonly #keys: string[] = [];
+  #keys: string[] = NO_KEYS;
   /** Name and value as given, in the same order. Lists: an object without a prototype is a dictionary, slow to make and to list. */
-  readonly #pairs: [string, unknown][] = [];
+  #pairs: [string, unknown][] = NO_PAIRS;
   /** Where a name is found, once there are many; undefined: until then, and anew after one was taken away. */
   #places: Map<string, number> | undefined;
   readonly #isLenient: boolean;
@@ -63,12 +69,21 @@ export class OutgoingHeaders {
 
   /** Replaces whatever was there under this name. */
   set(name: string, value: unknown): void {
-    validateHeaderName(name);
-    checkValue(name, value, this.#isLenient);
+    if (name !== "Host" || value !== lastHost) {
+      validateHeaderName(name);
+      checkValue(name, value, this.#isLenient);
+      if (name === "Host" && typeof value === "string" && !this.#isLenient) lastHost = value;
+    }
     const key = name.toLowerCase();
     const place = this.#find(key);
     if (place !== -1) {
       this.#pairs[place] = [name, value];
+      return;
+    }
+    // An engine makes room for sixteen with the first push: most requests have one header, Host.
+    if (this.#keys.length === 0) {
+      this.#keys = [key];
+      this.#pairs = [[name, value]];
       return;
     }
     this.#places?.set(key, this.#keys.length);
@@ -103,7 +118,12 @@ export class OutgoingHeaders {
 
   /** The value as it was given. */
   get(name: string): unknown {
-    return this.#pairs[this.#find(lower(name))]?.[1];
+    return this.getLower(lower(name));
+  }
+
+  /** The same by a name in lower case. */
+  getLower(key: string): unknown {
+    return this.#pairs[this.#find(key)]?.[1];
   }
 
   /** True where it is set. */
