@@ -292,12 +292,13 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     // Nobody cares about the rest of the response.
     this.res?._dump();
     const hasSocket = this.socket !== null;
-    const tell = (): void => this.#tellDestroyed(hasSocket);
+    // Who destroys it may be somebody else.
+    const tell = (): void => run(this.#context, this.#tellDestroyed, this, hasSocket);
     // As in Node, where the socket's 'close' brings it, a turn later.
-    if (hasSocket && error === undefined) nextTurn(() => run(this.#context, tell, this, undefined));
+    if (hasSocket && error === undefined) nextTurn(tell);
     else nextTick(tell);
     if (this.#exchange !== undefined) this.#exchange.abort(error ?? null);
-    else nextTick(() => this._onClose());
+    else nextTick(() => run(this.#context, this._onClose, this, undefined));
     return this;
   }
 
@@ -467,7 +468,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
   }
 
   get #anyTimeout(): RequestTimeout {
-    return this.#timeout ??= new RequestTimeout(this, this.#isOpen);
+    return this.#timeout ??= new RequestTimeout(this, this.#context, this.#isOpen);
   }
 
   /** setTimeout(0). */

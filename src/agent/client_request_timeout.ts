@@ -12,6 +12,7 @@
 import type { EventEmitter } from "node:events";
 import { type AgentLike, readDuration } from "./client_request_options.ts";
 import type { Clock, Timer } from "../clock.ts";
+import { type Context, run } from "../runtime/context.ts";
 import { emitWarning } from "../runtime/mod.ts";
 
 /** What a stream of a connection may have; a Duplex of a user's own may lack all of it. */
@@ -72,6 +73,7 @@ export function timeoutOption({ timeout, agent }: TimedRequest): number | undefi
 /** See the file's comment; made for a request that has an option or asks for one. */
 export class RequestTimeout {
   readonly #request: TimedRequest;
+  readonly #context: Context;
   /** By setTimeout(), ms. */
   #ms: number | undefined;
   #stream: StreamLike | undefined;
@@ -80,9 +82,10 @@ export class RequestTimeout {
   #isTold = false;
   #isOpen: boolean;
 
-  /** Of `request`, whose connection may be open already. */
-  constructor(request: TimedRequest, isOpen: boolean) {
+  /** Of `request`, which was made in `context` and whose connection may be open already. */
+  constructor(request: TimedRequest, context: Context, isOpen: boolean) {
     this.#request = request;
+    this.#context = context;
     this.#isOpen = isOpen;
   }
 
@@ -151,7 +154,8 @@ export class RequestTimeout {
     if (!this.#isTold) stream.once("timeout", this.#onTimeout);
   }
 
-  readonly #onTimeout = (): void => void this.#request.emit("timeout");
+  // The stream's timer is nobody's.
+  readonly #onTimeout = (): void => void run(this.#context, this.#request.emit, this.#request, "timeout");
 }
 
 /** Calls `use` with the stream of a request once that is connected. */

@@ -1,5 +1,4 @@
 /** The foreign door where a request, its listeners or its agent's methods do what they should not. */
-import { AsyncLocalStorage } from "node:async_hooks";
 import { Buffer } from "node:buffer";
 import * as http from "node:http";
 import * as https from "node:https";
@@ -138,98 +137,5 @@ test("a getName() that gives no string names its sockets all the same", async ()
   agent.destroy();
   await one.close();
 });
-
-const store = new AsyncLocalStorage<string>();
-
-/** Sends a request in a context, and gives what was told in another. */
-function strayOf(name: string, options: http.RequestOptions, body?: string): Promise<string[]> {
-  return store.run(name, () =>
-    new Promise((resolve) => {
-      const stray: string[] = [];
-      const note = (event: string): void => {
-        if (store.getStore() !== name) stray.push(`${event} of ${name} in ${store.getStore()}`);
-      };
-      const request = http.request({ host: "127.0.0.1", method: "POST", ...options });
-      for (const event of ["socket", "finish", "timeout", "error", "response"]) {
-        request.on(event, () => note(event));
-      }
-      request.on("response", (response) => {
-        for (const event of ["data", "end", "aborted", "error", "close"]) {
-          response.on(event, () => note(`response's ${event}`));
-        }
-      });
-      request.on("socket", (socket) => {
-        for (const event of ["connect", "end", "close"]) socket.once(event, () => note(`socket's ${event}`));
-      });
-      request.on("close", () => {
-        note("close");
-        resolve(stray);
-      });
-      if (body !== undefined) request.write(body, () => note("write's callback"));
-      request.end(() => note("end's callback"));
-    }));
-}
-
-const ANSWERS: Readonly<Record<string, http.RequestListener>> = {
-  "an answer": (request, response) => void request.resume().on("end", () => response.end("ok")),
-  "an answer and its end": (_request, response) => void response.setHeader("connection", "close").end("ok"),
-  "no answer": (request) => void request.socket.destroy(),
-  "a part of an answer": (request, response) => {
-    response.setHeader("content-length", 9).write("part");
-    setTimeout(() => request.socket.destroy(), 10);
-  },
-  "an answer behind the timeout": (_request, response) => void setTimeout(() => response.end("ok"), 60),
-};
-
-for (const [name, answer] of Object.entries(ANSWERS)) {
-  test(`${name}: all that a request is told is told in its context`, async () => {
-    let isFirst = true;
-    // The first round always keeps its connection, so that the second is told of a used one as well.
-    const one = await origin((request, response) => {
-      if (request.url === "/keep") return void request.resume().on("end", () => response.end("ok"));
-      answer(request, response);
-    });
-    for (const maxSockets of [Infinity, 1]) {
-      const agent = new Agent({ keepAlive: true, maxSockets });
-      const options = { port: one.port, agent, timeout: 30 };
-      const stray = [];
-      if (!isFirst) stray.push(...await strayOf("before", { ...options, path: "/keep" }, "body"));
-      isFirst = false;
-      stray.push(...(await Promise.all([1, 2, 3].map((n) => strayOf(`${n}`, options, "body")))).flat());
-      assert.equal(stray, [], `${maxSockets} sockets`);
-      agent.destroy();
-    }
-    await one.close();
-  });
-}
-
-test("a connect that fails is told in its request's context", async () => {
-  const one = await origin(() => {});
-  await one.close();
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const stray = await Promise.all([1, 2].map((n) => strayOf(`${n}`, { port: one.port, agent })));
-  assert.equal(stray.flat(), []);
-  agent.destroy();
-});
-
-test("who gives up in the queue is told so in its own context, whoever said it", async () => {
-  const one = await origin(() => {});
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const held = strayOf("held", { port: one.port, agent });
-  await until(() => agent.stats().active === 1);
-  const { signal, abort } = aborting();
-  const queued = strayOf("queued", { port: one.port, agent, signal });
-  assert.is(agent.stats().pending, 1);
-  store.run("somebody else", abort);
-  assert.equal(await queued, []);
-  agent.destroy();
-  assert.equal(await held, []);
-  await one.close();
-});
-
-function aborting(): { signal: AbortSignal; abort: () => void } {
-  const controller = new AbortController();
-  return { signal: controller.signal, abort: () => controller.abort() };
-}
 
 test.run();
