@@ -17,7 +17,7 @@ import { AgentEndpoints } from "./agent_endpoints.ts";
 import { AgentHooks, isReplaced, noteDefaults } from "./agent_hooks.ts";
 import { type AgentStats, snapshotOf, statsOf } from "./agent_report.ts";
 import type { AgentRequest, AgentSocket, RequestsView, SocketsView } from "./agent_types.ts";
-import { makeView } from "./agent_views.ts";
+import { poolViews } from "./agent_views.ts";
 import { callable } from "./callable.ts";
 import { atOnce, ConnectionPool } from "./connection_pool.ts";
 import { type NodeOptions, plainName, secureName } from "./endpoint_table.ts";
@@ -26,7 +26,6 @@ import { type AgentFetch, createFetch } from "./fetch.ts";
 import { ForeignRequest, type NodeRequest } from "./foreign_request.ts";
 import { LiveSettings } from "./live_settings.ts";
 import { type AgentOptions, readAgentOptions, type RequestTarget } from "./options.ts";
-import type { PooledConnection, Waiter } from "./pooled_connection.ts";
 import { discard } from "./pooled_stream.ts";
 import { request } from "./request.ts";
 import type { RequestInput } from "./request_input.ts";
@@ -116,14 +115,10 @@ export class AgentBase extends EventEmitter {
       clock === undefined ? afterPoll : atOnce,
       createConnect({ runtime: runtime ?? "node", maxCachedSessions }),
     );
-    const { core } = this.#pool;
-    const names = (): Iterable<string> => core.names();
-    this.sockets = makeView({ names, member: (name) => streamsOf(this.#pool.taken(name)) }) as SocketsView;
-    this.freeSockets = makeView({ names, member: (name) => streamsOf(core.free(name)) }) as SocketsView;
-    this.requests = makeView({
-      names,
-      member: (name) => core.queued(name)?.map(({ waiter }) => waiter.request),
-    }) as RequestsView;
+    const { sockets, freeSockets, requests } = poolViews(this.#pool);
+    this.sockets = sockets;
+    this.freeSockets = freeSockets;
+    this.requests = requests;
     this.#ownAccessor("totalSocketCount", () => this.#pool.connections.size, () => {});
     this.on("free", this.#onFree);
     this.on("newListener", this.#onNewListener);
@@ -348,14 +343,6 @@ export type CreateConnection = (
   options: ClientRequestArgs,
   callback?: (error: Error | null, stream: Duplex) => void,
 ) => Duplex | null | undefined;
-
-function streamsOf(
-  slots: { connection: PooledConnection | undefined; waiter: Waiter | undefined }[] | undefined,
-): Duplex[] | undefined {
-  const streams = slots?.map(({ connection, waiter }) => (connection ?? waiter?.pooled)?.stream)
-    .filter((stream) => stream !== undefined);
-  return streams === undefined || streams.length === 0 ? undefined : streams;
-}
 
 // Named as Node names it; without `this`, so that it works detached.
 function connect(...args: unknown[]): AgentSocket {

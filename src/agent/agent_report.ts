@@ -7,6 +7,7 @@
 
 import type { ConnectionPool } from "./connection_pool.ts";
 import type { NameCounts } from "./pool_stats.ts";
+import type { PooledConnection } from "./pooled_connection.ts";
 
 /** One name's part of {@linkcode AgentStats}, or the whole. */
 export interface PoolStatistics {
@@ -83,15 +84,7 @@ export function snapshotOf(pool: ConnectionPool): string {
       `    so far: ${countsLine(pool.stats.of(name))}`,
     );
     for (const pooled of pool.connections) {
-      if (pooled.slot.name !== name) continue;
-      const { state, reason, expiresAt } = pooled.slot;
-      const until = state === "free" && expiresAt !== Infinity
-        ? `, until ${ms(expiresAt - now)} from now`
-        : "";
-      lines.push(
-        `    ${state}${reason === undefined ? "" : ` (${reason})`}: ` +
-          `${pooled.connection.exchanges} requests in ${ms(now - pooled.dialledAt)}${until}`,
-      );
+      if (pooled.slot.name === name) lines.push(`    ${connectionLine(pooled, now)}`);
     }
     for (const { queuedAt } of (core.queued(name) ?? []).slice(0, 10)) {
       lines.push(`    waiting for ${ms(now - queuedAt)}`);
@@ -104,6 +97,13 @@ export function snapshotOf(pool: ConnectionPool): string {
     lines.push(`    ${ms(now - at)} ago, ${shown(name)} ${what}: ${reason}${use}`);
   }
   return lines.join("\n");
+}
+
+function connectionLine({ slot, connection, dialledAt }: PooledConnection, now: number): string {
+  const { state, reason, expiresAt } = slot;
+  const why = reason === undefined ? "" : ` (${reason})`;
+  const until = state === "free" && expiresAt !== Infinity ? `, until ${ms(expiresAt - now)} from now` : "";
+  return `${state}${why}: ${connection.exchanges} requests in ${ms(now - dialledAt)}${until}`;
 }
 
 function countsLine({ opened, failed, reused, retried, dialled, closed }: NameCounts): string {

@@ -10,8 +10,45 @@
  * @module
  */
 
+import type { Duplex } from "node:stream";
+import type { RequestsView, SocketsView } from "./agent_types.ts";
+import type { ConnectionPool } from "./connection_pool.ts";
+import type { PooledConnection, Waiter } from "./pooled_connection.ts";
+
+/** A pool, as Node's agents show theirs. */
+export interface PoolViews {
+  /** Connections in use, being made and being closed. */
+  readonly sockets: SocketsView;
+  /** Parked connections. */
+  readonly freeSockets: SocketsView;
+  /** Requests in the queue. */
+  readonly requests: RequestsView;
+}
+
+/** Makes the views of a pool. */
+export function poolViews(pool: ConnectionPool): PoolViews {
+  const { core } = pool;
+  const names = (): Iterable<string> => core.names();
+  return {
+    sockets: makeView({ names, member: (name) => streamsOf(pool.taken(name)) }) as SocketsView,
+    freeSockets: makeView({ names, member: (name) => streamsOf(core.free(name)) }) as SocketsView,
+    requests: makeView({
+      names,
+      member: (name) => core.queued(name)?.map(({ waiter }) => waiter.request),
+    }) as RequestsView,
+  };
+}
+
+function streamsOf(
+  slots: { connection: PooledConnection | undefined; waiter: Waiter | undefined }[] | undefined,
+): Duplex[] | undefined {
+  const streams = slots?.map(({ connection, waiter }) => (connection ?? waiter?.pooled)?.stream)
+    .filter((stream) => stream !== undefined);
+  return streams === undefined || streams.length === 0 ? undefined : streams;
+}
+
 /** An object whose members are read off when they are asked for; undefined: there is no such member. */
-export interface ViewSource<T> {
+interface ViewSource<T> {
   /** The names of the members. */
   names(): Iterable<string>;
   /** One member. */
@@ -43,8 +80,7 @@ class Guest<T> {
   }
 }
 
-/** Makes a view. */
-export function makeView<T>(source: ViewSource<T>): Readonly<Record<string, T[] | undefined>> {
+function makeView<T>(source: ViewSource<T>): Readonly<Record<string, T[] | undefined>> {
   const guests = new Map<string, Guest<T>>();
   const member = (name: string | symbol): T[] | undefined => {
     if (typeof name !== "string") return undefined;

@@ -167,7 +167,7 @@ function isUrlLike(value: unknown): boolean {
 }
 
 /** Node's `url.urlToHttpOptions()`. */
-export function urlToHttpOptions(url: URL): RequestOptions {
+function urlToHttpOptions(url: URL): RequestOptions {
   const { hostname, pathname, search, username, password, port } = url;
   const options: RequestOptions = {
     ...url,

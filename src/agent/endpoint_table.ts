@@ -155,7 +155,7 @@ export function tlsOptionsOf(options: NodeOptions): TlsOptions {
 }
 
 /** How a connection is made, in the words of the socket contract. ERR_INVALID_ARG_VALUE for a family that is none. */
-export function connectOptionsOf(options: NodeOptions, isSecure: boolean): ConnectOptions {
+function connectOptionsOf(options: NodeOptions, isSecure: boolean): ConnectOptions {
   const { socketPath } = options;
   const family = familyOf(options["family"]);
   const path = typeof socketPath === "string" && socketPath !== "" ? socketPath : undefined;

@@ -37,10 +37,10 @@ export function keepGlobalAgent(read: () => Agent): void {
 }
 
 /**
- * The agent of `fetch` and of every `request` that brings none. Its bounds keep a program that asks faster than a server
+ * The agent of a `fetch` that brings none. Its bounds keep a program that asks faster than a server
  * answers from taking all descriptors; servers of Node keep an idle connection for 5 s, so that 4 s are safe.
  */
-export function sharedAgent(): Agent {
+function sharedAgent(): Agent {
   return leanAgent ??= new Agent({
     keepAlive: true,
     maxSockets: 256,

@@ -15,6 +15,7 @@ import {
   headerEntries,
   type HeadersInput,
   MAX_JOINED_BODY_BYTES,
+  type RequestHead,
   serializeRequest,
 } from "./core/request_serializer.ts";
 import type { RetryPolicy } from "./core/retry.ts";
@@ -146,14 +147,8 @@ export function planRequest(
   target: RequestTarget,
   init: AgentRequestInit,
 ): RequestPlan {
-  const { method = "GET", headers = {}, retry = "idempotent", expectContinue } = init;
-  if (method === "CONNECT") {
-    throw invalidArgValue(
-      "init.method",
-      "asks for a tunnel, which only a request of node:http's kind can give",
-      method,
-    );
-  }
+  const { headers = {}, retry = "idempotent", expectContinue } = init;
+  const method = readMethod(init.method);
   readSignal(init.signal);
   const limits = readTimeouts(init.timeouts);
   const retryPolicy = readRetry(retry);
@@ -172,10 +167,10 @@ export function planRequest(
     });
     // The headers promise chunks: there is a body then, if only an empty one.
     if (head.framing === "chunked") body ??= readBody("");
-    const isUpload = body !== undefined && (head.framing === "chunked" ||
-      body.length !== 0 && (body.bytes === undefined || head.expectContinue));
+    const isUpload = body !== undefined && isPulled(body, head);
     const bytes = isUpload || body?.length === 0 ? undefined : body?.bytes;
     const isJoined = bytes !== undefined && bytes.length <= MAX_JOINED_BODY_BYTES;
+    const waitMs = continueTimeoutMs ?? CONTINUE_TIMEOUT_MS;
     return {
       method,
       head: isJoined ? encodeHeadAndBody(head, bytes) : encodeHead(head),
@@ -183,9 +178,7 @@ export function planRequest(
       body,
       isUpload,
       contentLength: head.contentLength,
-      continueTimeoutMs: isUpload && head.expectContinue
-        ? continueTimeoutMs ?? CONTINUE_TIMEOUT_MS
-        : undefined,
+      continueTimeoutMs: isUpload && head.expectContinue ? waitMs : undefined,
       isLast: head.connectionClose,
       limits,
       retryPolicy,
@@ -195,6 +188,17 @@ export function planRequest(
     body?.discard(error);
     throw error;
   }
+}
+
+function readMethod(method: string = "GET"): string {
+  if (method !== "CONNECT") return method;
+  const why = "asks for a tunnel, which only a request of node:http's kind can give";
+  throw invalidArgValue("init.method", why, method);
+}
+
+function isPulled(body: OutgoingBody, head: RequestHead): boolean {
+  if (head.framing === "chunked") return true;
+  return body.length !== 0 && (body.bytes === undefined || head.expectContinue);
 }
 
 /** Another realm's AbortSignal and a polyfill's are taken, too. ERR_INVALID_ARG_TYPE for what is none. */

@@ -23,10 +23,10 @@ import { isSendableCoding, type RequestFraming, requestFraming } from "./framing
 import { encodeLatin1, encodeLatin1With } from "./latin1.ts";
 import { hasToken, headerText, joinCodings, mayDecide, readContentLength } from "./request_lines.ts";
 
-/** A header's value as callers give it: converted by `String()`, an array makes one line an element (cookie: one in all). */
-export type HeaderValue = string | number | boolean | null | object;
-
-/** Headers in any form: an object, pairs, a flat array of names and values, Headers, Map, or any iterable of pairs. */
+/**
+ * Headers in any form: an object, pairs, a flat array of names and values, Headers, Map, or any iterable of pairs. A value is
+ * converted by `String()`; an array makes one line an element (cookie: one in all).
+ */
 export type HeadersInput =
   | Readonly<Record<string, unknown>>
   | readonly unknown[]
@@ -243,7 +243,7 @@ class HeaderLines {
  * Calls `visit` with each name and value, unchecked, of headers in any form; throws ArgumentTypeError where they have
  * none of these forms.
  */
-export function eachHeader(headers: HeadersInput, visit: (name: unknown, value: unknown) => void): void {
+function eachHeader(headers: HeadersInput, visit: (name: unknown, value: unknown) => void): void {
   if (headers === null || typeof headers !== "object") {
     throw invalidArgType("headers", "an object, an array, a Headers or a Map", headers);
   }

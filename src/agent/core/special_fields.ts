@@ -47,7 +47,7 @@ export interface SpecialFault extends FramingFault {
 export const NO_SPECIALS: readonly SpecialField[] = [];
 
 /** Of a section without any of them. */
-export const NO_SPECIAL_VALUES: SpecialValues = {
+const NO_SPECIAL_VALUES: SpecialValues = {
   connection: "",
   keepAlive: "",
   contentLength: undefined,
