@@ -108,7 +108,9 @@ export class TlsAttempt {
 
   /** The handshake is done: an error refuses the peer after all. */
   verify(stream: tls.TLSSocket): Error | undefined {
-    if (!stream.isSessionReused() || this.#certificate !== undefined) return undefined;
+    if (!stream.isSessionReused()) return undefined;
+    if (!this.#verifies && this.#offered === undefined) distrust(stream);
+    if (this.#certificate !== undefined) return undefined;
     this.#certificate = this.#offered?.certificate;
     this.#refusal = this.#certificate === undefined
       ? new SocketError(
@@ -162,6 +164,12 @@ function showCertificate(stream: tls.TLSSocket, certificate: PeerCertificate): v
   const shown = stream.getPeerCertificate() as object | null | undefined;
   if (shown && Object.keys(shown).length > 0) return;
   stream.getPeerCertificate = () => certificate as tls.DetailedPeerCertificate;
+}
+
+// Deno resumes sessions of its own where nothing is verified, and calls the peer authorized then.
+function distrust(stream: tls.TLSSocket): void {
+  stream.authorized = false;
+  stream.authorizationError ??= "UNABLE_TO_VERIFY_LEAF_SIGNATURE" as unknown as Error;
 }
 
 /** What is told of an open TLS stream. */

@@ -151,6 +151,14 @@ for (const [name, pair, options, code] of refusals) {
   });
 }
 
+test("a peer that was not verified is not authorized the next time either", async () => {
+  for (let time = 0; time < 3; time++) {
+    const { socket } = await attempt(good, { rejectUnauthorized: false });
+    assert.is(socket.info?.tls?.authorized, false);
+    assert.is(socket.info?.tls?.authorizationError, "UNABLE_TO_VERIFY_LEAF_SIGNATURE");
+  }
+});
+
 test("the environment does not turn verification off", async () => {
   process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = "0";
   try {
