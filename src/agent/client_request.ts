@@ -396,7 +396,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
         this._onClose();
         const stream = exchange?.shownStream as StreamLike | undefined;
         const isGone = exchange?.isOver === true || stream?.destroyed === true;
-        exchange?.release();
+        exchange?.release(false);
         // As Node, which leaves it to the agent to look at what it gets back.
         if (isGone) stream?.emit("free");
       });
@@ -408,7 +408,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
     // Closed before it was known that the request had gone: Node's TLS says so a turn late.
     if (closing === null || (closing as Partial<Duplex>).closed === true) nextTick(close);
     else closing.once("close", close);
-    exchange?.release();
+    exchange?.release(true);
   }
 
   // Whose 'close' is the request's, where the connection closes behind it.

@@ -199,14 +199,14 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     else this.#dispatched.abort(this.#givenUp!);
   }
 
-  /** The request's upload is complete and the response consumed: the connection goes back. */
-  release(): void {
+  /** The request's upload is complete and the response consumed: the connection goes back, or closes: `isLast`. */
+  release(isLast: boolean): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
     this.#unshow();
     // The time of the next request is its own (D6).
     if (this.#isTimed) this.#stream?.setTimeout?.(0);
-    this.#response?._release();
+    this.#response?._release(isLast);
     this.#control?.release();
   }
 
@@ -291,8 +291,13 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     if (responseFinish.hasSubscribers) responseFinish.publish({ request, response });
     // Before any listener of the user's, so that the connection is given back whatever he does.
     response.on("end", () => this.#onConsumed());
-    // What nobody reads would hold the connection.
-    if (request.aborted || !request.emit("response", response)) response._dump();
+    let isHeard = false;
+    try {
+      isHeard = !request.aborted && request.emit("response", response);
+    } finally {
+      // What nobody reads would hold the connection; nor does he whose listener threw before he began to.
+      if (!isHeard && response.readableFlowing === null) response._dump();
+    }
   }
 
   onBody(chunk: Uint8Array): boolean {
@@ -323,7 +328,7 @@ export class RequestExchange implements Exchange, MessageSink, ResponseSource {
     nextTurn(() => {
       if (this.#isOver || !this.request._isSent) return;
       this.#tell(this.request._onClose, this.request, undefined);
-      this.release();
+      this.release(true);
     });
   }
 

@@ -62,6 +62,8 @@ export class IncomingMessage extends Readable {
   _consuming = false;
   #socket: unknown;
   #source: ResponseSource | undefined;
+  /** Its source, where that ended with this message. */
+  #lastSource: ResponseSource | undefined;
   #block: HeaderBlock | undefined;
   #rawHeaders: string[] | undefined;
   #headers: IncomingHttpHeaders | undefined;
@@ -110,15 +112,16 @@ export class IncomingMessage extends Readable {
     this.push(null);
   }
 
-  /** The connection is another's from now on: nothing that happens here concerns it. */
-  _release(): void {
+  /** Nothing that happens here concerns the connection any more. `isLast`: it serves nobody else, and is still shown. */
+  _release(isLast: boolean): void {
+    if (isLast) this.#lastSource = this.#source;
+    else this.#socket = null;
     this.#source = undefined;
-    this.#socket = null;
   }
 
   /** The stream of the connection; null once that serves others. */
   get socket(): unknown {
-    return this.#socket === undefined ? this.#source?.socket : this.#socket;
+    return this.#socket === undefined ? (this.#source ?? this.#lastSource)?.socket : this.#socket;
   }
 
   set socket(socket: unknown) {

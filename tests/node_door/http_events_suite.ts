@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { equal, is, match, ok as isTrue } from "uvu/assert";
 import { suite } from "../harness/suite.ts";
 import { closed, logOf, responseTo, textOf } from "./http_log.ts";
+import { takeUncaught } from "../runtime/uncaught.ts";
 import { ok, type WireAnswer, type WireOrigin, wireOrigin } from "./http_origin.ts";
 
 const test = suite("http: order of events");
@@ -360,6 +361,45 @@ test("setTimeout() tells once, by its callback too", async () => {
     await closed(req);
     is(told, 1);
   });
+});
+
+test("a 'response' listener that throws before it reads holds no connection", async () => {
+  await withOrigin((socket) => socket.write(ok()), async ({ origin, agent, request }) => {
+    agent.maxSockets = 1;
+    const thrown: unknown[] = [];
+    const restore = takeUncaught((error) => thrown.push(error));
+    const req = request();
+    req.on("response", () => {
+      throw new Error("mine");
+    });
+    req.end();
+    await closed(req);
+    const next = request();
+    next.end();
+    is(await textOf(await responseTo(next)), "ok");
+    restore();
+    equal(thrown.map(String), ["Error: mine"]);
+    is(origin.connections, 1);
+  });
+});
+
+test("what a look-up says or throws is the error that is told", async () => {
+  const mine = new Error("mine");
+  const lookups = [
+    (_name: string, _options: object, done: (error: Error) => void) => done(mine),
+    (_name: string, _options: object, done: (error: Error) => void) => setTimeout(() => done(mine), 1),
+    () => {
+      throw mine;
+    },
+  ];
+  for (const lookup of lookups) {
+    for (const isSeen of [false, true]) {
+      const req = http.get({ host: "some.name", agent: false, lookup: lookup as RequestOptions["lookup"] });
+      if (isSeen) req.on("socket", () => {});
+      is(await new Promise((resolve) => req.on("error", resolve)), mine);
+      await new Promise<void>((resolve) => req.closed ? resolve() : req.on("close", () => resolve()));
+    }
+  }
 });
 
 test.run();

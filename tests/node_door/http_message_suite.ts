@@ -262,6 +262,23 @@ test("headers of a response are shown by Node's rules", async () => {
   });
 });
 
+test("the response of a connection that closes has its socket at the end and behind it, one that is kept has none", async () => {
+  await withWireOrigin((socket) => socket.write(ok()), async ({ port }) => {
+    const kept = new http.Agent({ keepAlive: true });
+    for (const agent of [false, kept] as const) {
+      const req = http.get({ host: "127.0.0.1", port, agent });
+      const response = await responseTo(req);
+      const atEnd = new Promise((resolve) => response.on("end", () => resolve(response.socket)));
+      await textOf(response);
+      await closed(req);
+      is(await atEnd, req.socket);
+      is(response.socket, agent === false ? req.socket : null);
+      is(response.connection, response.socket);
+    }
+    kept.destroy();
+  });
+});
+
 test("trailers are there at the end", async () => {
   const answer: WireAnswer = (socket) =>
     socket.end("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n");
