@@ -79,6 +79,8 @@ export class BunSocket implements Socket {
   #error: SocketError | undefined;
   #isPaused = false;
   #hasReadEnd = false;
+  /** A write was refused by the peer's reset, of which nothing else tells. */
+  #hasMetReset = false;
   // What came while paused, in order: bytes, then the end, then the close.
   #waiting: Uint8Array[] = [];
   #endWaits = false;
@@ -176,7 +178,7 @@ export class BunSocket implements Socket {
 
   onNativeEnd(): void {
     // In a handshake it is an error, which follows.
-    if (this.#isShut || this.connecting || this.#hasReadEnd) return;
+    if (this.#isShut || this.connecting || this.#hasReadEnd || this.#hasMetReset) return;
     if (this.#waiting.length > 0) this.#endWaits = true;
     else this.#tellEnd();
   }
@@ -194,6 +196,8 @@ export class BunSocket implements Socket {
     if (this.destroyed) return;
     if (this.#isCalling) return queueMicrotask(() => this.onNativeClose(error));
     if (error !== undefined) this.onNativeError(error);
+    // Of what a write has met, what Bun reads from there on is an end without an error.
+    else if (this.#hasMetReset) this.#error ??= this.#translate(metReset(), "open", "write");
     if (this.connecting) return this.#fail(disconnectedError(), "tls", "connect");
     this.#isGone = true;
     this.pendingBytes = 0;
@@ -272,8 +276,9 @@ export class BunSocket implements Socket {
     while (this.#queue.length > 0) {
       const chunk = this.#takeChunk();
       const written = native.write(chunk);
-      // -1: the peer is gone, and close() says why.
       if (written > 0) this.pendingBytes -= written;
+      // -1: the write has met the peer's reset, and taken it off the system's socket. Behind the peer's end it is none.
+      else if (written < 0 && !this.#hasReadEnd) this.#hasMetReset = true;
       if (written >= chunk.length) continue;
       this.#queue.unshift(written > 0 ? chunk.subarray(written) : chunk);
       break;
@@ -416,6 +421,10 @@ export class BunSocket implements Socket {
 function disconnectedError(): Error {
   const message = "Client network socket disconnected before secure TLS connection was established";
   return Object.assign(new Error(message), { code: "ECONNRESET" });
+}
+
+function metReset(): Error {
+  return Object.assign(new Error("write ECONNRESET"), { code: "ECONNRESET" });
 }
 
 function describe(native: BunSocketLike, options: ConnectOptions, isTls: boolean): SocketInfo {

@@ -254,6 +254,17 @@ function resetTests(add: AddTest, harness: ConformanceHarness): void {
     needs,
   );
 
+  // A write takes the error off the system's socket, where a read finds nothing but an end from then on.
+  add("RST that a write meets first is onClose with ECONNRESET or EPIPE, and no onEnd", async (s) => {
+    const { client, peer } = await s.pair();
+    await s.quiet();
+    peer.raw.reset!();
+    client.write("late");
+    await s.until(() => client.isClosed, "onClose");
+    check(/^(ECONNRESET|EPIPE)$/.test(client.error?.code ?? ""), `code is "${client.error?.code}"`);
+    check(!client.isEnded, "onEnd came");
+  }, needs);
+
   add("RST after our end() is an error still", async (s) => {
     const { client, peer } = await s.pair();
     client.end();
