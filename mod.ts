@@ -60,6 +60,6 @@ export type { AdapterName, ConnectorOptions, StreamPair } from "./src/runtime/mo
 export { checkPort, SocketError, unsupportedOptionError } from "./src/runtime/errors.ts";
 export type { SocketErrorInit, SocketPhase } from "./src/runtime/errors.ts";
 export { unsupportedOption } from "./src/runtime/capabilities.ts";
-export type * from "./src/runtime/capabilities.ts";
+export type { BindingOption, Capabilities, HintOption, TlsOption } from "./src/runtime/capabilities.ts";
 export type * from "./src/runtime/socket.ts";
 export type { Clock, Timer } from "./src/clock.ts";

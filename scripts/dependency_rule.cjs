@@ -4,7 +4,7 @@
 const CLOCK = "^src/clock\\.ts$";
 const CORE = "^src/agent/core/[a-z0-9_]+\\.ts$";
 const RUNTIME = "^src/runtime/[a-z0-9_]+\\.ts$";
-const CONTRACT = "^src/runtime/(socket|capabilities|errors|connect_options|start_tls|tell)\\.ts$";
+const CONTRACT = "^src/runtime/(socket|addresses|capabilities|errors|connect_options|start_tls|tell)\\.ts$";
 const builtin = (names) => `^(node:)?(${names})$`;
 
 /** The rest of src/agent, from the ground up: a file may import those above it. */

@@ -54,7 +54,7 @@ export interface OwnRequestOptions {
     | readonly string[]
     | readonly (readonly [string, string | readonly string[]])[]
     | undefined;
-  /** Bytes from which write() returns false. */
+  /** Bytes from which write() returns false. Default 65,536. */
   highWaterMark?: number | undefined;
   /**
    * "strict": values of headers are what RFC 9110 section 5.5 allows, both ways. "relaxed": any octet but NUL, CR and LF, as the

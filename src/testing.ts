@@ -32,4 +32,5 @@ export type { MemoryTlsClient, MemoryTlsOptions } from "./runtime/memory_tls.ts"
 export type { Clock, Timer } from "./clock.ts";
 export { SocketError } from "./runtime/errors.ts";
 export type { SocketErrorInit, SocketPhase } from "./runtime/errors.ts";
+export type { BindingOption, Capabilities, HintOption, TlsOption } from "./runtime/capabilities.ts";
 export type * from "./runtime/socket.ts";

@@ -7,7 +7,7 @@
 
 import type { Duplex } from "node:stream";
 import { BareOptions, type NodeOptions } from "./endpoint_table.ts";
-import { isAddress } from "../runtime/socket.ts";
+import { isAddress } from "../runtime/addresses.ts";
 
 /** The part of an agent that decides how a stream is asked for. */
 export interface DialingAgent {

@@ -111,7 +111,7 @@ export interface RequestOptions {
   timeout?: number | undefined;
   /** Names of headers whose values are joined into one line by "; ". */
   uniqueHeaders?: readonly (string | readonly string[])[] | undefined;
-  /** Bytes from which write() returns false. */
+  /** Bytes from which write() returns false. Default 65,536. */
   highWaterMark?: number | undefined;
   /** Whatever net.connect() and tls.connect() take. */
   [name: string]: unknown;

@@ -15,7 +15,8 @@ import type { Endpoint } from "./exchange.ts";
 import { familyOf, probeDelay } from "./options.ts";
 import { RecentMap } from "./recent_map.ts";
 import type { TlsOption } from "../runtime/capabilities.ts";
-import { type ConnectOptions, isAddress, type TlsOptions } from "../runtime/socket.ts";
+import { isAddress } from "../runtime/addresses.ts";
+import type { ConnectOptions, TlsOptions } from "../runtime/socket.ts";
 
 /** A request's options under its agent's, as Node's `addRequest` and `createConnection` have them. */
 export type NodeOptions = Record<string, unknown>;

@@ -40,6 +40,15 @@ const runtimeFetch = globalThis.fetch;
  * `redirect: "manual"` the redirect itself is the response.
  *
  * @param agent the agent, or a function that gives one for each call
+ *
+ * @example
+ * ```ts
+ * import { Agent, createFetch } from "@holdfast/agent";
+ *
+ * const fetch = createFetch(new Agent({ keepAlive: true, maxSockets: 8 }));
+ * const response = await fetch("http://127.0.0.1:8080/");
+ * console.log(response.status, await response.text());
+ * ```
  */
 export function createFetch(agent: RequestAgent | (() => RequestAgent)): AgentFetch {
   const agentOf = typeof agent === "function" ? agent : () => agent;

@@ -11,7 +11,18 @@ import { channel } from "node:diagnostics_channel";
 
 /**
  * Name of the channel of node:diagnostics_channel on which each {@linkcode ConnectionEvent} is published, as the decision is
- * made: `subscribe(CONNECTION_CHANNEL, (event) => ...)`.
+ * made.
+ *
+ * @example
+ * ```ts
+ * import { CONNECTION_CHANNEL, type ConnectionEvent } from "@holdfast/agent";
+ * import { subscribe } from "node:diagnostics_channel";
+ *
+ * subscribe(CONNECTION_CHANNEL, (message) => {
+ *   const { name, what, reason } = message as ConnectionEvent;
+ *   console.log(name, what, reason);
+ * });
+ * ```
  */
 export const CONNECTION_CHANNEL = "holdfast.connection" as const;
 

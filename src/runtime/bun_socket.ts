@@ -15,14 +15,8 @@ import type { BunHandlersLike, BunLike, BunSocketLike } from "./bun_like.ts";
 import { bunTls } from "./bun_tls.ts";
 import { bunError, fromNodeError, type Peer, peerOf, type SocketError, type SocketPhase } from "./errors.ts";
 import { joinChunks, takeFitting } from "./joined_chunks.ts";
-import {
-  addressFamily,
-  type ConnectOptions,
-  type Socket,
-  type SocketHandler,
-  type SocketInfo,
-  type StartTlsOptions,
-} from "./socket.ts";
+import { addressFamily } from "./addresses.ts";
+import type { ConnectOptions, Socket, SocketHandler, SocketInfo, StartTlsOptions } from "./socket.ts";
 import { admitStartTls, type StartTlsRules } from "./start_tls.ts";
 import { tell, tellData } from "./tell.ts";
 

@@ -8,7 +8,8 @@
  */
 
 import type { BunPemLike, BunTlsLike } from "./bun_like.ts";
-import { isAddress, type TlsOptions } from "./socket.ts";
+import { isAddress } from "./addresses.ts";
+import type { TlsOptions } from "./socket.ts";
 
 /**
  * The option whose value Bun has no form for, or undefined. `host` is the name verified by default, `dialled` what

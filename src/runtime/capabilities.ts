@@ -91,6 +91,19 @@ export interface Capabilities {
 /**
  * The first option given that the adapter does not honour, or undefined: `"localAddress"`, `"tls.pfx"`. An option is given
  * when its value is not undefined and asks for something: `family: 0` and `rejectUnauthorized: true` ask for nothing.
+ *
+ * @example
+ * ```ts
+ * import { type Capabilities, type Connect, unsupportedOption, unsupportedOptionError } from "@holdfast/agent";
+ *
+ * declare const capabilities: Capabilities;
+ * declare const open: Connect;
+ * const connect: Connect = (options, handler) => {
+ *   const refused = unsupportedOption(options, capabilities);
+ *   if (refused !== undefined) throw unsupportedOptionError(refused, capabilities.adapter);
+ *   return open(options, handler);
+ * };
+ * ```
  */
 export function unsupportedOption(options: ConnectOptions, capabilities: Capabilities): string | undefined {
   for (const name of bindingOptions) {

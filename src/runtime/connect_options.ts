@@ -13,15 +13,8 @@
  */
 
 import { argumentError, checkPort } from "./errors.ts";
-import {
-  addressFamily,
-  type ConnectOptions,
-  isAddress,
-  type LookupAddress,
-  type LookupFunction,
-  type StartTlsOptions,
-  type TlsOptions,
-} from "./socket.ts";
+import { addressFamily, isAddress } from "./addresses.ts";
+import type { ConnectOptions, LookupAddress, LookupFunction, StartTlsOptions, TlsOptions } from "./socket.ts";
 
 /** Throws what is wrong with the value of the option `name`. */
 type Check = (value: unknown, name: string) => void;

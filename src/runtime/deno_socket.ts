@@ -18,14 +18,14 @@ import { giveBack, JOINED_BYTES, SMALL_BYTES, takeLarge, takeSmall } from "./den
 import type { DenoConnLike, DenoLike, DenoTcpConnLike } from "./deno_like.ts";
 import { denoError, fromNodeError, type Peer, peerOf, type SocketError, type SocketPhase } from "./errors.ts";
 import { joinChunks, takeFitting } from "./joined_chunks.ts";
-import {
-  addressFamily,
-  type ConnectOptions,
-  type Socket,
-  type SocketHandler,
-  type SocketInfo,
-  type StartTlsOptions,
-  type TlsOptions,
+import { addressFamily } from "./addresses.ts";
+import type {
+  ConnectOptions,
+  Socket,
+  SocketHandler,
+  SocketInfo,
+  StartTlsOptions,
+  TlsOptions,
 } from "./socket.ts";
 import { admitStartTls, type StartTlsRules } from "./start_tls.ts";
 import { tell, tellData } from "./tell.ts";

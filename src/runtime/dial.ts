@@ -19,16 +19,16 @@ import { AddressRace, interleave, raceError, type RaceOwner } from "./dial_race.
 import type { DialerSettings, HeldConnect } from "./dial_types.ts";
 import { assertHonoured, fromNodeError, invalidState, SocketError } from "./errors.ts";
 import { unsupportedOption, unsupportedTlsOption } from "./capabilities.ts";
-import {
-  type Connect,
-  type ConnectOptions,
-  isAddress,
-  type LookupAddress,
-  type LookupFunction,
-  type Socket,
-  type SocketHandler,
-  type SocketInfo,
-  type StartTlsOptions,
+import { isAddress } from "./addresses.ts";
+import type {
+  Connect,
+  ConnectOptions,
+  LookupAddress,
+  LookupFunction,
+  Socket,
+  SocketHandler,
+  SocketInfo,
+  StartTlsOptions,
 } from "./socket.ts";
 import { readStartTls } from "./start_tls.ts";
 import { tell } from "./tell.ts";

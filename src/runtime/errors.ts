@@ -23,7 +23,21 @@ export interface SocketErrorInit {
   readonly cause?: unknown;
 }
 
-/** A network failure, with Node's `code` on every runtime and the runtime's own error as `cause`. */
+/**
+ * A network failure, with Node's `code` on every runtime and the runtime's own error as `cause`.
+ *
+ * @example
+ * ```ts
+ * import { Agent, SocketError } from "@holdfast/agent";
+ *
+ * try {
+ *   await new Agent().request("http://127.0.0.1:1/");
+ * } catch (error) {
+ *   if (!(error instanceof SocketError)) throw error;
+ *   console.log(error.code, error.phase, error.address, error.port);
+ * }
+ * ```
+ */
 export class SocketError extends Error {
   /** The class. */
   override readonly name: string = "SocketError";
@@ -146,7 +160,10 @@ export function argumentError(
   return Object.assign(new base(message), { code });
 }
 
-/** ERR_UNSUPPORTED_OPTION: a binding option was given that no adapter in question honours. */
+/**
+ * The TypeError ERR_UNSUPPORTED_OPTION: a binding option was given that no adapter in question honours. It is made here and
+ * thrown by whoever refuses the option; see `unsupportedOption` for who that is.
+ */
 export function unsupportedOptionError(option: string, adapter: string): Error & { code: string } {
   return argumentError(
     "ERR_UNSUPPORTED_OPTION",
@@ -272,7 +289,21 @@ function nativeError(
   return new SocketError(text, { ...context, code, cause });
 }
 
-/** Throws RangeError ERR_SOCKET_BAD_PORT, as Node does, for what is no port; undefined passes unless it is needed. */
+/**
+ * For a `Connect` of one's own: throws RangeError ERR_SOCKET_BAD_PORT, as Node does, for what is no port, 0 to 65,535;
+ * undefined passes unless it is needed.
+ *
+ * @example
+ * ```ts
+ * import { checkPort, type Connect } from "@holdfast/agent";
+ *
+ * declare const open: Connect;
+ * const connect: Connect = (options, handler) => {
+ *   checkPort(options.port, options.path === undefined);
+ *   return open(options, handler);
+ * };
+ * ```
+ */
 export function checkPort(port: number | undefined, isNeeded: boolean = false): void {
   if (port === undefined ? !isNeeded : Number.isInteger(port) && port >= 0 && port <= 65535) return;
   throw argumentError("ERR_SOCKET_BAD_PORT", `Cannot connect to port "${port}": not 0 to 65535`, RangeError);

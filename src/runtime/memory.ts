@@ -19,7 +19,7 @@ import type { Link, LinkOptions } from "./memory_socket.ts";
 import { clientRole, MemoryTlsSocket } from "./memory_tls.ts";
 import type { MemoryTlsOptions, ServerRole } from "./memory_tls.ts";
 import { unsupportedOption } from "./capabilities.ts";
-import { isAddress } from "./socket.ts";
+import { isAddress } from "./addresses.ts";
 import type { Capabilities, TlsOption } from "./capabilities.ts";
 import type { Connect, ConnectOptions, Socket, SocketHandler, SocketInfo } from "./socket.ts";
 

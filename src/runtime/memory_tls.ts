@@ -14,7 +14,7 @@ import type { Clock } from "../clock.ts";
 import { SocketError } from "./errors.ts";
 import { verify } from "./memory_certificate.ts";
 import type { MemoryCertificate } from "./memory_certificate.ts";
-import { isAddress } from "./socket.ts";
+import { isAddress } from "./addresses.ts";
 import type { Socket, SocketHandler, SocketInfo, TlsInfo, TlsOptions } from "./socket.ts";
 import { tell, tellData } from "./tell.ts";
 

@@ -75,6 +75,20 @@ export interface Adapter {
  * The `Connect` throws a TypeError with the code ERR_UNSUPPORTED_OPTION, which names the option, where no adapter (or
  * not the one asked for) honours a binding option. `createConnect` itself throws it for the name of an adapter
  * that this runtime does not have. Sockets are opened outside of every asynchronous context, and so are their handlers called.
+ *
+ * @example
+ * ```ts
+ * import { createConnect } from "@holdfast/agent";
+ *
+ * const connect = createConnect();
+ * const socket = connect({ host: "127.0.0.1", port: 8080 }, {
+ *   onOpen: () => socket.write(new TextEncoder().encode("hello")),
+ *   onData: (chunk) => console.log(chunk.length, "bytes"),
+ *   onEnd: () => socket.end(),
+ *   onDrain: () => {},
+ *   onClose: (error) => console.log("closed", error?.code),
+ * });
+ * ```
  */
 export function createConnect(options: ConnectorOptions = {}): Connect {
   const { runtime, maxCachedSessions } = options;

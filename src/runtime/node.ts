@@ -77,6 +77,14 @@ export const lookupNode: LookupFunction = (hostname, options, callback): void =>
  * `createConnection` returns it. The stream belongs to the Socket from here on, and `onOpen` follows. A stream that stands
  * for a Socket already ({@linkcode lendDuplex}, {@linkcode bindDuplex}) gives that one back: it is open, and `onOpen` is
  * not told again.
+ *
+ * @example
+ * ```ts
+ * import { type Connect, fromDuplex } from "@holdfast/agent";
+ * import { connect as connectNet } from "node:net";
+ *
+ * const connect: Connect = ({ host, port = 0 }, handler) => fromDuplex(connectNet({ host, port }), handler);
+ * ```
  */
 export function fromDuplex(stream: Duplex, handler: SocketHandler): Socket {
   const taken = takeBack(stream, handler);

@@ -4,7 +4,8 @@ import type { AddressInfo } from "node:net";
 import * as assert from "uvu/assert";
 import { Agent, type AgentOptions } from "@holdfast/agent";
 import { adapters, createConnect } from "../../src/runtime/mod.ts";
-import { type Connect, type ConnectOptions, isAddress, type TlsOptions } from "../../src/runtime/socket.ts";
+import { isAddress } from "../../src/runtime/addresses.ts";
+import type { Connect, ConnectOptions, TlsOptions } from "../../src/runtime/socket.ts";
 import { suite } from "../harness/suite.ts";
 import { Recorder, settle } from "./node_harness.ts";
 

@@ -306,7 +306,21 @@ export class ProtocolError extends RequestFailure {
 /** What took too long. */
 export type TimeoutPhase = "pool" | "connect" | "headers" | "body" | "total";
 
-/** A deadline of ours passed. */
+/**
+ * A deadline of ours passed.
+ *
+ * @example
+ * ```ts
+ * import { Agent, TimeoutError } from "@holdfast/agent";
+ *
+ * try {
+ *   await new Agent().request("http://127.0.0.1:8080/", { timeouts: { headers: 1_000 } });
+ * } catch (error) {
+ *   if (!(error instanceof TimeoutError)) throw error;
+ *   console.log("Gave up in the phase", error.phase);
+ * }
+ * ```
+ */
 export class TimeoutError extends RequestFailure {
   /** The class's name. */
   override readonly name: string = "TimeoutError";
