@@ -1,6 +1,6 @@
 /**
  * Time for the product: the only place that names setTimeout. Everything that waits takes a {@linkcode Clock}, so
- * that tests move time by hand.
+ * that tests move time by hand. Owns the timers of the process; imports nothing.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * What an agent tells of itself: `agent.stats()` for programs, `agent.snapshot()` for people. Reads the pool; changes
- * nothing.
+ * What an agent tells of itself: `agent.stats()` for programs, `agent.snapshot()` for people. Owns what of it is shown, and the
+ * words; counts nothing, and must not change the pool that it reads.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
  * Classes that may be called as Node's constructors may: without `new`, and by `Class.call(this, ...)` of a subclass made with
- * `util.inherits()`, as packages did before there were classes.
+ * `util.inherits()`, as packages did before there were classes. Owns what such a call does; must not know which class it is.
  *
  * Strategy: private members are given to whatever object the base class's constructor returns. So for such a call, and for
  * it alone, the class at the root has another base, which returns the caller's object. A plain `new` does nothing that it

@@ -1,5 +1,6 @@
 /**
- * What a connection fails with, as Node's client says it.
+ * What a connection fails with, as Node's client says it. Owns the codes, messages and members of those errors; knows no
+ * request, and decides nothing about one.
  *
  * @module
  */

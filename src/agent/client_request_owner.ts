@@ -1,5 +1,6 @@
 /**
- * A request as its exchange sees it.
+ * A request as its exchange sees it: what it is asked, and what it is told. Types alone, so that the exchange need not know the
+ * class.
  *
  * @module
  */

@@ -1,5 +1,6 @@
 /**
  * Whether a ClientRequest whose connection has failed may go once more (RFC 9110 section 9.2.2), as far as the request says so.
+ * Owns how the facts are read off one; the rule is `core/retry.ts`'s. Pure.
  *
  * @module
  */

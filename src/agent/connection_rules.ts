@@ -1,6 +1,6 @@
 /**
- * What an agent says of each of its connections, as types: `live_settings.ts` and `agent_hooks.ts` read them off an agent. And the one
- * rule that it does not say.
+ * What an agent says of each of its connections, as types: `live_settings.ts` and `agent_hooks.ts` read them off an agent. And
+ * the one rule that it does not say. Must not know the agent itself.
  *
  * @module
  */

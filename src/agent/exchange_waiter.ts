@@ -1,5 +1,6 @@
 /**
- * An exchange of ours on its way through the pool: the handle by which it is aborted, and its place.
+ * An exchange of ours on its way through the pool: the handle by which it is aborted, and its place. Owns neither the queue nor the
+ * connection: it knows where it stands and passes on. Must not know a rule of the pool.
  *
  * @module
  */

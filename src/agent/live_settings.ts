@@ -1,6 +1,7 @@
 /**
  * An agent's members as its pool reads them: at each use, so that what a user writes holds from then on, and so that what
- * makes no sense counts as unset instead of wedging the pool.
+ * makes no sense counts as unset instead of wedging the pool. Owns that reading; what the constructor was given is checked in
+ * `options.ts`. Must not know the pool.
  *
  * @module
  */

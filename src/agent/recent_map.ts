@@ -1,5 +1,6 @@
 /**
- * A Map that forgets what was not asked for lately: a memory of what can be derived anew, or summed up, with a bound.
+ * A Map that forgets what was not asked for lately: a memory of what can be derived anew, or summed up, with a bound. Must not
+ * know what it remembers.
  *
  * Strategy: two generations. What is asked for moves to the young one; when that is full it becomes the old one, and what was
  * still in the old one is forgotten. So nothing is sorted, no entry is looked for among deleted ones (the oldest of a

@@ -2,7 +2,8 @@
  * From a name to a connection: Happy Eyeballs (RFC 8305) over any adapter.
  *
  * Owns the look-up, what each attempt is given and what becomes of the winner; the race of the attempts is dial_race.ts's,
- * and what is asked of the socket before there is one dial_early.ts's. Must not know which adapter it dials with, nor any clock or resolver but those that it is given.
+ * and what is asked of the socket before there is one dial_early.ts's. Must not know which adapter it dials with, nor any
+ * clock or resolver but those that it is given.
  *
  * Strategy: the losers of the race are cancelled only when one has won. Node instead gives each attempt 250 ms and then
  * kills it, so that a peer that is farther away is never reached (docs/defects.md, D16). The race is for TCP and ends where

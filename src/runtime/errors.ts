@@ -1,6 +1,8 @@
 /**
  * SocketError: what a socket fails with, with Node's codes on every runtime.
  *
+ * Owns the one translation of each runtime's own errors, and the errors of a caller's mistakes. Must not know when a socket fails.
+ *
  * @module
  */
 

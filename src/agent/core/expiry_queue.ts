@@ -1,6 +1,7 @@
 /**
  * When idle things expire: a queue in which joining and leaving are O(1) whatever the order of the times, because
- * things whose times are near share a bucket and only the buckets are sorted.
+ * things whose times are near share a bucket and only the buckets are sorted. Owns the order; is told the time, and must not
+ * know what the things are.
  *
  * A thing is found expired up to {@linkcode EXPIRY_GRAIN_MS} late, never early. Who hands a thing out checks its own
  * `expiresAt`, which is exact.

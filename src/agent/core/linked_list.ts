@@ -1,6 +1,6 @@
 /**
  * A doubly linked list of what is linked itself, so that leaving any list is O(1) and joining one again allocates nothing: a
- * pooled connection joins and leaves four lists at each request.
+ * pooled connection joins and leaves four lists at each request. Owns the links; must not know what is linked.
  *
  * Strategy: what is in one list at a time may be its own link ({@linkcode Linked}), which makes it 48 bytes smaller; what is
  * in several has a {@linkcode Link} for each.

@@ -1,6 +1,7 @@
 /**
  * Parsers that no connection uses right now. A parser with what it remembers of the last head is half of what an idle
- * connection would hold; so a connection has one only from the first byte of a response to its last.
+ * connection would hold; so a connection has one only from the first byte of a response to its last. Owns the parsers in between;
+ * must not know who uses them.
  *
  * Strategy: one shelf for all. What an origin's heads look like, by which they are read faster, is the origin's and goes with its
  * last connection: ten thousand origins keep no parser each, and whoever is next finds one that is still in the processor's cache.
