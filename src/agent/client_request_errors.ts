@@ -20,8 +20,9 @@ export function nodeError(error: Error, isNodes: boolean, told: unknown): Error 
   if (isHangUp(error)) return connectionReset("socket hang up", error);
   if (error instanceof ProtocolError) return parseError(error);
   if (!(error instanceof SocketError) || !(error.cause instanceof Error)) return error;
-  // What a native socket said has our members added. A look-up is the user's or node:dns's.
-  const isUsers = told === error.cause || error.phase === "lookup";
+  // What a native socket said has our members added. A look-up of the user's, or node:dns's, has failed in its own words.
+  const isUsers = told === error.cause ||
+    (error.phase === "lookup" && error.cause.message === error.message);
   return isNodes || isUsers || isUnchanged(error.cause, error) ? error.cause : socketFailure(error);
 }
 

@@ -259,6 +259,14 @@ test("a connection refused has the members of a system error, its number among t
   }
 });
 
+test("a name that there is none of has the members of a resolver's error", async () => {
+  // RFC 6761 section 6.4: never resolved. Without a resolver at hand it is EAI_AGAIN.
+  const error = await errorOf(http.get({ host: "a.invalid", port: 1, agent: false }));
+  const { code, syscall, hostname, message } = error;
+  match(String(code), /^(ENOTFOUND|EAI_AGAIN)$/);
+  equal([syscall, hostname, message], ["getaddrinfo", "a.invalid", `getaddrinfo ${code} a.invalid`]);
+});
+
 test("an address to bind to that is none is ERR_INVALID_IP_ADDRESS, with what it was", async () => {
   const error = await errorOf(http.get({ host: "127.0.0.1", port: 1, localAddress: "x", agent: false }));
   equal([error["code"], error.message], ["ERR_INVALID_IP_ADDRESS", "Invalid IP address: x"]);
