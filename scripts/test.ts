@@ -8,6 +8,7 @@
  * ```
  */
 import { parseArgs } from "node:util";
+import { checkArchitecture } from "./check_architecture.ts";
 import { checkNpm } from "./check_npm.ts";
 import { runCommand } from "./command.ts";
 import { emitNpm } from "./emit_npm.ts";
@@ -103,6 +104,7 @@ async function runChecks(): Promise<void> {
     "code in the documentation",
     async () => run([deno, "check", "--quiet", "--doc-only", "README.md", ...await documents()]),
   );
+  await check("files of ARCHITECTURE.md", checkArchitecture);
   await check(
     "dependency rule",
     () =>
