@@ -1,7 +1,7 @@
 /**
  * The adapter over Deno's own sockets: Deno.connect and Deno.startTls.
  *
- * Owns what they honour, and what Deno alone has. Reading, writing and the order of events are deno_socket.ts's. Must not
+ * Owns what they honour, and what Deno alone has. Opening is deno_opening.ts's; reading, writing and the order of events are deno_socket.ts's. Must not
  * know HTTP, nor whether it runs on Deno: the functions come in as {@linkcode DenoLike}, so the file loads everywhere.
  *
  * @module

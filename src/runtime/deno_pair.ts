@@ -10,7 +10,7 @@
  * @module
  */
 
-import { closeQuietly } from "./deno_socket.ts";
+import { closeQuietly } from "./deno_opening.ts";
 import type { Clock } from "../clock.ts";
 
 /** What is used of `Deno`. */

@@ -16,7 +16,7 @@
  */
 
 import { openPair, type Pair, type PairingDeno } from "./deno_pair.ts";
-import { closeQuietly } from "./deno_socket.ts";
+import { closeQuietly } from "./deno_opening.ts";
 import { type AfterPoll, runAll } from "./turn_poll.ts";
 import type { Clock, Timer } from "../clock.ts";
 

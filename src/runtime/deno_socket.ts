@@ -13,27 +13,19 @@
  * @module
  */
 
-import { systemClock } from "../clock.ts";
 import { giveBack, JOINED_BYTES, SMALL_BYTES, takeLarge, takeSmall } from "./deno_buffers.ts";
+import { DenoHold } from "./deno_hold.ts";
 import type { DenoConnLike, DenoLike, DenoTcpConnLike } from "./deno_like.ts";
+import { closeQuietly, DenoOpening } from "./deno_opening.ts";
 import { denoError, fromNodeError, type Peer, peerOf, type SocketError, type SocketPhase } from "./errors.ts";
 import { joinChunks, takeFitting } from "./joined_chunks.ts";
-import { addressFamily } from "./addresses.ts";
-import type {
-  ConnectOptions,
-  Socket,
-  SocketHandler,
-  SocketInfo,
-  StartTlsOptions,
-  TlsOptions,
-} from "./socket.ts";
+import type { ConnectOptions, Socket, SocketHandler, SocketInfo, StartTlsOptions } from "./socket.ts";
 import { admitStartTls, type StartTlsRules } from "./start_tls.ts";
 import { tell, tellData } from "./tell.ts";
 
 /** From this many pending bytes on `write()` asks to wait; the node adapter's mark. */
 const HIGH_WATER_BYTES = 65536;
-/** How long unref() waits for a ref(): a few functions with an await each. */
-const REST_MICROTASKS = 8;
+
 /** A Socket over one of Deno's connections; see the file's comment. Members are documented in socket.ts. */
 export class DenoSocket implements Socket {
   handler: SocketHandler;
@@ -43,20 +35,11 @@ export class DenoSocket implements Socket {
   pendingBytes = 0;
   info: SocketInfo | undefined;
 
-  readonly #deno: DenoLike;
   readonly #options: ConnectOptions;
   readonly #startTlsRules: StartTlsRules;
+  readonly #opening: DenoOpening;
+  #hold: DenoHold = new DenoHold();
   #conn: DenoConnLike | undefined;
-  #abort: AbortController | undefined;
-  #isTls = false;
-  #connectMs: number | undefined;
-  #tlsMs: number | undefined;
-  #isReferenced = true;
-  /** The runtime has been told of unref(). */
-  #isAtRest = false;
-  #isRestDue = false;
-  #noDelay: boolean;
-  #keepAlive: boolean;
   #isShut = false;
   #hasClosed = false;
   #error: SocketError | undefined;
@@ -83,12 +66,10 @@ export class DenoSocket implements Socket {
     handler: SocketHandler,
     startTlsRules: StartTlsRules,
   ) {
-    this.#deno = deno;
     this.#options = options;
     this.handler = handler;
-    this.#noDelay = options.noDelay !== false;
-    this.#keepAlive = options.keepAlive === true;
     this.#startTlsRules = startTlsRules;
+    this.#opening = new DenoOpening(deno, options, (conn) => this.#adopt(conn));
   }
 
   get destroyed(): boolean {
@@ -100,56 +81,15 @@ export class DenoSocket implements Socket {
   /** Dials when `begin` says so; called once. */
   connect(ignoredHints: readonly string[] | undefined, begin: (dial: () => void) => void): void {
     begin(() => {
-      if (!this.#isShut) this.#settle(this.#dial(this.#options), ignoredHints);
+      if (!this.#isShut) this.#settle(this.#opening.dial(this.#options), ignoredHints);
     });
   }
 
   #settle(attempt: Promise<string | null | undefined>, ignoredHints?: readonly string[]): void {
     attempt.then(
       (alpnProtocol) => this.#open(alpnProtocol, ignoredHints),
-      (error: unknown) => this.#fail(error, this.#isTls ? "tls" : "connect", "connect"),
+      (error: unknown) => this.#fail(error, this.#opening.isTls ? "tls" : "connect", "connect"),
     );
-  }
-
-  async #dial(options: ConnectOptions): Promise<string | null | undefined> {
-    const startedMs = systemClock.now();
-    if (options.path !== undefined) {
-      this.#adopt(await this.#deno.connect({ transport: "unix", path: options.path }));
-      this.#connectMs = systemClock.now() - startedMs;
-      return undefined;
-    }
-    this.#abort = connectAbort();
-    const conn = await this.#deno.connect({
-      hostname: options.host ?? "localhost",
-      port: options.port ?? 0,
-      signal: this.#abort.signal,
-      ...(options.autoSelectFamily === undefined ? {} : { autoSelectFamily: options.autoSelectFamily }),
-      ...(options.autoSelectFamilyAttemptTimeoutMs === undefined
-        ? {}
-        : { autoSelectFamilyAttemptDelay: options.autoSelectFamilyAttemptTimeoutMs }),
-    });
-    this.#abort = undefined;
-    this.#connectMs = systemClock.now() - startedMs;
-    if (!this.#adopt(conn)) return undefined;
-    // TlsConn has no setNoDelay: it has to be set before (trap 10).
-    conn.setNoDelay(this.#noDelay);
-    if (this.#keepAlive) conn.setKeepAlive(true);
-    if (options.tls === undefined) return undefined;
-    return await this.#handshake(conn, options.tls, options.host ?? "localhost");
-  }
-
-  async #handshake(conn: DenoConnLike, tls: TlsOptions, host: string): Promise<string | null> {
-    this.#isTls = true;
-    const startedMs = systemClock.now();
-    const secured = await this.#deno.startTls(conn as never, {
-      // Verified, and sent as SNI unless it is an address.
-      hostname: tls.servername || tls.host || host,
-      ...(tls.ALPNProtocols === undefined ? {} : { alpnProtocols: [...tls.ALPNProtocols] }),
-    });
-    if (!this.#adopt(secured)) return null;
-    const { alpnProtocol } = await secured.handshake();
-    this.#tlsMs = systemClock.now() - startedMs;
-    return alpnProtocol;
   }
 
   // False: the socket was destroyed while the connection was on its way.
@@ -159,16 +99,14 @@ export class DenoSocket implements Socket {
       return false;
     }
     this.#conn = conn;
-    this.#isAtRest = !this.#isReferenced;
-    if (this.#isAtRest) conn.unref();
+    this.#hold.adopt(conn);
     return true;
   }
 
   #open(alpnProtocol: string | null | undefined, ignoredHints: readonly string[] | undefined): void {
     if (this.#isShut) return;
     this.connecting = false;
-    const opening = { connectMs: this.#connectMs, tlsMs: this.#tlsMs };
-    this.info = { ...describe(this.#conn!, alpnProtocol), ignoredHints, opening };
+    this.info = this.#opening.describe(this.#conn!, alpnProtocol, ignoredHints);
     this.#flush();
     tell(this.handler, this.handler.onOpen);
     this.#next();
@@ -207,13 +145,13 @@ export class DenoSocket implements Socket {
   };
 
   #deliver(count: number | null): void {
-    if (count === null) return this.#endReading(this.#isTls ? true : undefined);
+    if (count === null) return this.#endReading(this.#opening.isTls ? true : undefined);
     const buffer = this.#buffer!;
     this.bytesRead += count;
     // Much came: the next read gets a large buffer; little came, or the socket was parked in a pool: a small one.
     this.#wantsLarge = count >= SMALL_BYTES;
     if (count > 0) tellData(this.handler, buffer.subarray(0, count));
-    this.#wantsLarge &&= this.#isReferenced;
+    this.#wantsLarge &&= this.#hold.isReferenced;
     this.#releaseBuffer();
     this.#next();
   }
@@ -236,7 +174,7 @@ export class DenoSocket implements Socket {
     this.#releaseBuffer();
     if (this.#isShut) return;
     // TLS ended without close_notify: an end, but not proven to be the peer's (trap 17).
-    if (this.#isTls && isUnexpectedEof(error)) return this.#endReading(false);
+    if (this.#opening.isTls && isUnexpectedEof(error)) return this.#endReading(false);
     this.#fail(error, "open", "read");
   };
 
@@ -339,7 +277,7 @@ export class DenoSocket implements Socket {
   }
 
   #phase(): SocketPhase {
-    return !this.connecting ? "open" : this.#isTls ? "tls" : "connect";
+    return !this.connecting ? "open" : this.#opening.isTls ? "tls" : "connect";
   }
 
   #fail(error: unknown, phase: SocketPhase, syscall: string): void {
@@ -358,7 +296,7 @@ export class DenoSocket implements Socket {
     this.pendingBytes = 0;
     this.#queue = [];
     if (this.#held !== undefined) this.#releaseBuffer();
-    this.#abort?.abort();
+    this.#opening.abort();
     if (this.#conn !== undefined) closeQuietly(this.#conn);
   }
 
@@ -376,39 +314,20 @@ export class DenoSocket implements Socket {
   // Options of an open socket
 
   ref(): void {
-    if (this.#isReferenced) return;
-    this.#isReferenced = true;
-    if (this.#isRestDue) leavingCount--;
-    if (!this.#isAtRest) return;
-    this.#isAtRest = false;
-    this.#conn?.ref();
+    this.#hold.ref();
   }
 
   unref(): void {
-    if (!this.#isReferenced) return;
-    this.#isReferenced = false;
-    if (this.#isAtRest || this.#conn === undefined) return;
-    leavingCount++;
-    if (this.#isRestDue) return;
-    this.#isRestDue = true;
-    if (leaving.push(this) === 1) settleAtRest();
-  }
-
-  /** Does what unref() has said, unless ref() has been called since. */
-  rest(): void {
-    this.#isRestDue = false;
-    if (this.#isReferenced || this.#isAtRest) return;
-    this.#isAtRest = true;
-    this.#conn?.unref();
+    this.#hold.unref();
   }
 
   setNoDelay(on: boolean): void {
-    this.#noDelay = on;
+    this.#opening.noDelay = on;
     this.#tcp()?.setNoDelay?.(on);
   }
 
   setKeepAlive(on: boolean, _initialDelayMs: number): void {
-    this.#keepAlive = on;
+    this.#opening.keepAlive = on;
     this.#tcp()?.setKeepAlive?.(on);
   }
 
@@ -423,7 +342,7 @@ export class DenoSocket implements Socket {
       hasEnded: this.destroyed || this.#hasReadEnd || this.#isEnding,
       pendingBytes: this.pendingBytes,
       hasUnread: this.#held !== undefined,
-      isTls: this.#isTls,
+      isTls: this.#opening.isTls,
       // Trap 14: with a read pending Deno refuses, and the connection is gone.
       isReading: this.#isReading,
     });
@@ -431,65 +350,18 @@ export class DenoSocket implements Socket {
     this.#isShut = true;
     this.#hasClosed = true;
     const secured = new DenoSocket(
-      this.#deno,
+      this.#opening.deno,
       { ...this.#options, host: options.host },
       handler,
       this.#startTlsRules,
     );
-    secured.#isReferenced = this.#isReferenced;
+    secured.#hold = new DenoHold(this.#hold.isReferenced);
     secured.#conn = conn;
-    secured.#settle(secured.#handshake(conn, options, options.host));
+    secured.#settle(secured.#opening.secure(conn, options, options.host));
     return secured;
-  }
-}
-
-/** Sockets that were told unref() a moment ago, and how many of them still are to rest. */
-let leaving: DenoSocket[] = [];
-let leavingCount = 0;
-
-// unref() and ref() are two calls of the runtime's each, and a busy pool parks a connection that the next request takes a
-// moment later: what is taken back within some microtasks costs neither, and the rest of them is not waited for.
-async function settleAtRest(): Promise<void> {
-  for (let microtask = 0; microtask < REST_MICROTASKS && leavingCount > 0; microtask++) await undefined;
-  const sockets = leaving;
-  leaving = [];
-  leavingCount = 0;
-  for (const socket of sockets) socket.rest();
-}
-
-// When connect() has succeeded and the signal is aborted before its caller hears of it, Deno's throwIfAborted() drops the
-// open connection on the floor (measured: 26 of 100 stayed open). Without it the connection comes, and is closed.
-function connectAbort(): AbortController {
-  const controller = new AbortController();
-  Object.defineProperty(controller.signal, "throwIfAborted", { value: () => {} });
-  return controller;
-}
-
-/** Closes what may be closed already. */
-export function closeQuietly(conn: { close(): void }): void {
-  try {
-    conn.close();
-  } catch {
-    // BadResource: it is closed already, or startTls has consumed it.
   }
 }
 
 function isUnexpectedEof(error: unknown): boolean {
   return error instanceof Error && error.name === "UnexpectedEof";
-}
-
-function describe(conn: DenoConnLike, alpnProtocol: string | null | undefined): SocketInfo {
-  const { localAddr, remoteAddr } = conn;
-  const remoteAddress = remoteAddr.hostname;
-  return {
-    adapter: "deno",
-    localAddress: localAddr.hostname,
-    localPort: localAddr.port,
-    remoteAddress,
-    remotePort: remoteAddr.port,
-    remoteFamily: addressFamily(remoteAddress),
-    tls: alpnProtocol === undefined
-      ? undefined
-      : { alpnProtocol: alpnProtocol ?? undefined, authorized: true },
-  };
 }
