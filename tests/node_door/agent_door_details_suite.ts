@@ -10,6 +10,11 @@ import { staleOrigin } from "./stale_client.ts";
 
 const test = suite("The foreign door: what a request of node:http may do");
 
+/** The agent's connection is parked: the next request finds it. */
+function parked(agent: Agent): Promise<void> {
+  return until(() => Object.keys(agent.freeSockets).length > 0);
+}
+
 const hello: http.RequestListener = (_request, response) => void response.end("hello");
 
 test("events come in Node's order, the same as with the runtime's own agent", async () => {
@@ -70,7 +75,7 @@ test("informational responses and Expect: 100-continue", async () => {
     request.flushHeaders();
     const { body, reused: wasReused } = await outcome;
     assert.equal([body, wasReused, log], ["done", reused, ["continue", 100, 103]]);
-    await pause(2);
+    await parked(agent);
   }
   agent.destroy();
   await one.close();
@@ -84,7 +89,7 @@ test("CONNECT hands the stream over, which leaves the agent", async () => {
   });
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   assert.is((await send({ port: one.port, agent })).body, "hello");
-  await pause(2);
+  await parked(agent);
   const request = http.request({
     host: "127.0.0.1",
     port: one.port,
@@ -142,7 +147,7 @@ for (
     const second = await send(slow);
     assert.equal([second.body, second.events.includes("timeout"), second.reused], ["late", true, true]);
     delayMs = 0;
-    await pause(2);
+    await parked(agent);
     // The next one has no such time, unless it is the agent's.
     const third = await send({ port: one.port, agent });
     assert.equal([third.body, third.events.includes("timeout"), third.reused], ["late", false, true]);
@@ -298,7 +303,7 @@ test("a connection whose FIN lies in the kernel carries no foreign request, POST
   for (let round = 0; round < 20; round++) {
     const { status, code } = await send({ port: one.port, agent, method: "POST" }, "x");
     assert.is(status, 200, `round ${round}: ${code}`);
-    await pause(2);
+    await parked(agent);
     for (const socket of one.sockets) socket.destroy();
     // On Deno a server of this very process closes a little later.
     await pause(1);
@@ -328,9 +333,9 @@ test("a Duplex that is no net.Socket carries requests", async () => {
     return duplex;
   };
   const first = await send({ port: one.port, agent });
-  await pause(2);
+  await parked(agent);
   const second = await send({ port: one.port, agent });
-  await pause(2);
+  await parked(agent);
   const { body, reusedSocket } = await agent.request(`http://127.0.0.1:${one.port}/`);
   assert.equal([first.body, second.body, await body.text()], ["hello", "hello", "hello"]);
   assert.equal([first.reused, second.reused, reusedSocket], [false, true, true]);

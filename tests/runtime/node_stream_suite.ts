@@ -198,12 +198,17 @@ for (const kind of ["tcp", "tls"] as const) {
     const pair = await connected(kind);
     const { socket, peer } = pair;
     let received = "";
-    peer.on("data", (chunk: Uint8Array) => received += new TextDecoder().decode(chunk));
+    let isAll = (): void => {};
+    peer.on("data", (chunk: Uint8Array) => {
+      received += new TextDecoder().decode(chunk);
+      if (received.length === 4) isAll();
+    });
+    const all = new Promise<void>((resolve) => isAll = resolve);
     socket.write(bytes("a"), true);
     socket.write(bytes("b"), true);
     socket.write(bytes("c"));
     socket.write(bytes("d"), true);
-    await settle();
+    await all;
     assert.is(received, "abcd");
     socket.write(bytes("e"), true);
     socket.end();
@@ -252,12 +257,12 @@ for (const kind of ["tcp", "tls"] as const) {
     await seen.ended;
     let received = "";
     peer.on("data", (chunk: Uint8Array) => received += new TextDecoder().decode(chunk));
+    const ended = new Promise((resolve) => peer.once("end", resolve));
     socket.write(bytes("and "));
     await settle();
     socket.write(bytes("more"));
     socket.end();
-    await seen.closed;
-    await settle();
+    await Promise.all([seen.closed, ended]);
     assert.is(received, "and more");
     assert.is(seen.error, undefined);
     await finish(pair);
