@@ -120,7 +120,7 @@ export class AgentBase extends EventEmitter {
     this.freeSockets = freeSockets;
     this.requests = requests;
     this.#ownAccessor("totalSocketCount", () => this.#pool.connections.size, () => {});
-    this.on("free", this.#onFree);
+    this.on("free", this.#hooks.pooling = this.#onFree);
     this.on("newListener", this.#onNewListener);
   }
 

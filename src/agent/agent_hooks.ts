@@ -23,6 +23,7 @@ export interface HookedAgent {
   reuseSocket(stream: never, request: never): void;
   removeSocket(stream: never, options: object): void;
   listenerCount(event: string): number;
+  listeners(event: string): unknown[];
   emit(event: string, ...args: unknown[]): boolean;
 }
 
@@ -42,6 +43,8 @@ export function isReplaced(method: unknown): boolean {
 export class AgentHooks implements PoolHooks {
   readonly #agent: HookedAgent;
   readonly #connections = new WeakMap<Duplex, PooledConnection>();
+  /** The agent's own listener of 'free'. */
+  pooling: unknown;
 
   /** The hooks of one agent. */
   constructor(agent: HookedAgent) {
@@ -76,6 +79,10 @@ export class AgentHooks implements PoolHooks {
   get isFreeWatched(): boolean {
     // The first listener is the pool's own.
     return this.#agent.listenerCount("free") > 1;
+  }
+
+  get isFreePreceded(): boolean {
+    return this.isFreeWatched && this.#agent.listeners("free")[0] !== this.pooling;
   }
 
   openStream(waiter: Waiter, answer: StreamAnswer): void {
@@ -124,6 +131,6 @@ export class AgentHooks implements PoolHooks {
       pooled.borrower.giveBack(stream);
     } else if (pooled.borrower !== undefined) {
       pooled.takeBack(Infinity);
-    }
+    } else pooled.takeIdle();
   }
 }

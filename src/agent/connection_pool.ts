@@ -64,6 +64,7 @@ export const noHooks: PoolHooks = {
   reuseSocket: undefined,
   isStreamWatched: false,
   isFreeWatched: false,
+  isFreePreceded: false,
   isDialReplaced: false,
   isKeyLogWatched: false,
   onStream(): void {},

@@ -41,6 +41,8 @@ export interface ConnectionHooks<Pooled> {
   readonly isStreamWatched: boolean;
   /** Somebody listens for the agent's 'free'. */
   readonly isFreeWatched: boolean;
+  /** Somebody listens for it ahead of the pool's own listener. */
+  readonly isFreePreceded: boolean;
   /** A stream has come into being that users may see. */
   onStream(stream: Duplex, pooled: Pooled): void;
   /** The stream's borrower, or a user, says that it is free; or a connection of ours is, and somebody listens. */

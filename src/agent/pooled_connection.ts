@@ -73,6 +73,8 @@ export class PooledConnection implements ConnectionOwner, StreamEvents {
   #closeTimer: Timer | undefined;
   #unread: UnreadWatch | undefined;
   #isParked = false;
+  /** It is idle and not pooled yet: for how long it may be kept, ms. */
+  #idleMs: number | undefined;
   /** Until when it may lie idle, by what was known when it last became so, ms. */
   #expiresAt = Infinity;
   #wasParked = false;
@@ -407,16 +409,38 @@ export class PooledConnection implements ConnectionOwner, StreamEvents {
 
   /** The connection has become idle; `isNews`: nobody has emitted 'free' for it. */
   #release(idleMs: number, isNews: boolean = false): void {
-    const { clock, settings, hooks } = this.#pool;
+    const { hooks } = this.#pool;
+    if (isNews && hooks.isFreePreceded) return this.#announce(idleMs);
+    this.#keep(idleMs);
+    if (!isNews) return;
+    // A stream that nobody has seen has no listener either.
+    const stream = hooks.isFreeWatched ? this.stream : this.#stream;
+    if (stream !== undefined) aside(() => stream.emit("free"));
+  }
+
+  // A user's listener that stands before the pool's own sees the connection as its request has left it.
+  #announce(idleMs: number): void {
+    this.#idleMs = idleMs;
+    aside(() => this.stream?.emit("free"));
+    // One that throws, or has taken the pool's own off, keeps the connection from nobody.
+    this.takeIdle();
+  }
+
+  /** The pool's own listener of 'free' is called: the connection is pooled, if it waits for that and is open still. */
+  takeIdle(): void {
+    const idleMs = this.#idleMs;
+    this.#idleMs = undefined;
+    if (idleMs === undefined || this.#isDetached || this.connection.socket.destroyed) return;
+    this.#keep(idleMs);
+  }
+
+  #keep(idleMs: number): void {
+    const { clock, settings } = this.#pool;
     const idleTimeout = idleTimerOf(this, this.#pool) === undefined ? settings.idleTimeout : Infinity;
     const now = clock.now();
     this.#expiresAt = Math.min(now + Math.min(idleMs, idleTimeout), this.#diesAt);
     this.#giveBack(now);
     this.#pool.drain();
-    if (!isNews) return;
-    // A stream that nobody has seen has no listener either.
-    const stream = hooks.isFreeWatched ? this.stream : this.#stream;
-    if (stream !== undefined) aside(() => stream.emit("free"));
   }
 
   /** To the next waiter, or to those that are parked: for as long as was left when it last became idle. */

@@ -179,6 +179,29 @@ const connections: Facts = {
       await closed;
     },
   },
+  "order: 'free' listeners before and behind the pooling": {
+    agent: { maxSockets: 1 },
+    play: async ({ ask, agent, log }) => {
+      agent.on("free", () => log(`behind ${held(agent)}`));
+      agent.prependListener("free", () => log(`before ${held(agent)}`));
+      const all = [1, 2].map(() => {
+        const request = ask();
+        return read(request.end());
+      });
+      await Promise.all(all);
+      await read(ask().end());
+      log(held(agent));
+    },
+  },
+  "order: a 'free' listener that ends the connection before it is pooled": {
+    play: async ({ ask, agent, origin, log }) => {
+      agent.prependListener("free", (socket: Socket) => void socket.destroy());
+      await read(ask().end());
+      const request = ask();
+      await read(request.end());
+      log(show([request.reusedSocket, origin.connections]));
+    },
+  },
   "order: the agent's keepSocketAlive() and reuseSocket()": {
     play: async ({ ask, agent, log }) => {
       type Keeper = Agent & {
