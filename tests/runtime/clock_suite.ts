@@ -58,10 +58,16 @@ test("a list that ran empty starts again, and a timer may be made in another's c
   assert.equal(calls, ["first", "second"]);
 });
 
-test("makes many coarse timers at the price of one", () => {
-  const timers = Array.from({ length: 10_000 }, () => systemClock.after(300_000, () => {}));
-  for (const timer of timers) timer.cancel();
-  timers.forEach((timer) => timer.cancel());
+test("coarse timers of one delay share one of the system's, which calls those that are left", async () => {
+  const { clock, delays, fire } = await clockOverFakes();
+  const called: number[] = [];
+  const timers = Array.from({ length: 10_000 }, (_, index) => clock.after(300_000, () => called.push(index)));
+  assert.is(delays.length, 1);
+  for (const timer of timers.slice(1, -1)) timer.cancel();
+  timers[1]!.cancel();
+  fire();
+  assert.equal(called, [0, 9_999]);
+  assert.is(delays.length, 1);
 });
 
 /** The clock over a system whose time is moved by hand, and which, as the real one, does at once what is to wait too long. */
