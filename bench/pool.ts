@@ -171,6 +171,30 @@ function originsWaiting(origins: number): Task {
   return { operations: OPERATIONS, run: () => times(OPERATIONS, once) };
 }
 
+/**
+ * The control of the last: no pool, but as many objects of as many origins written to. A request walks the records of the origin
+ * that gives its socket back, of the one that is served, and of the one that joins: 8 objects each, found by their name.
+ */
+function originsTouched(origins: number): Task {
+  const names = keys(origins);
+  const records = new Map(names.map((name) => [name, Array.from({ length: 8 }, () => new Touched())]));
+  const touch = (at: number): void => {
+    for (const object of records.get(names[at % origins]!)!) object.count++;
+  };
+  const once = (i: number): void => {
+    touch(i);
+    touch(i + Math.floor(origins / 3));
+    touch(i + Math.floor(origins * 2 / 3));
+  };
+  return { operations: OPERATIONS, run: () => times(OPERATIONS, once) };
+}
+
+/** As large as what the pool keeps of an origin is on the average. */
+class Touched {
+  count = 0;
+  readonly rest: number[] = [1, 2, 3, 4];
+}
+
 function closing(sockets: number): Task {
   const rig = new Rig({});
   return {
@@ -209,4 +233,5 @@ report("request, by waiters, maxTotalSockets", MANY, (size) => withWaiting(size,
 report("give up and join, by waiters", MANY, cancelling);
 report("request, by origins with a parked socket, both caps", ORIGINS, originsReused);
 report("request with close and connect, by origins waiting, both caps", ORIGINS.slice(2), originsWaiting);
+report("as many objects written to, by origins, without a pool", ORIGINS.slice(2), originsTouched);
 report("close, by sockets closed at once", [50, 500, 5_000, 50_000], closing);

@@ -8,6 +8,8 @@ import * as assert from "uvu/assert";
 import { type Expiring, EXPIRY_GRAIN_MS, type ExpiryQueue } from "../../src/agent/core/expiry_queue.ts";
 import type { Heap, HeapItem } from "../../src/agent/core/heap.ts";
 import { Link, type ListOf } from "../../src/agent/core/linked_list.ts";
+import type { KeyRecord } from "../../src/agent/core/pool_records.ts";
+import type { SlotTable } from "../../src/agent/core/slot_table.ts";
 import { Random } from "./pool_fuzz.ts";
 
 /** An item of a heap. */
@@ -95,4 +97,48 @@ export function checkExpiryBuckets(queue: ExpiryQueue<Idle>): void {
   queue.remove(idle[0]!);
   queue.add(idle[2]!);
   assert.is(idle[2]!.bucket, bucket, "one busy connection makes no bucket a request");
+}
+
+/**
+ * SlotTable knows the keys in use, and of the others those that were in use last: as many, or 64. A record is the same until it is
+ * forgotten, and a name is known as long as one of its keys is.
+ */
+export function checkSpareRecords(table: SlotTable<object, object>, beforeStep: () => void = () => {}): void {
+  type Origin = KeyRecord<object, object>;
+  const random = new Random(3);
+  const used = new Map<string, Origin>();
+  const spare = new Map<string, Origin>();
+  const all = Array.from({ length: 300 }, (_, n) => `${n % 100} ${n}`);
+  let forgotten = 0;
+  for (let step = 0; step < 6_000; step++) {
+    beforeStep();
+    const key = random.pick(all);
+    const known = used.get(key) ?? spare.get(key);
+    // Times of growth, then times of decay.
+    const isGrowing = step % 2_000 < 1_000;
+    if (random.once(8) === isGrowing) {
+      if (known === undefined) continue;
+      table.sweep(known);
+      table.sweep(known);
+      if (used.delete(key)) spare.set(key, known);
+      for (const oldest of spare.keys()) {
+        if (spare.size <= Math.max(64, used.size)) break;
+        spare.delete(oldest);
+        forgotten++;
+      }
+    } else {
+      const origin = table.open(key.split(" ")[0]!, key);
+      assert.is(origin, known ?? origin);
+      assert.not([...used.values(), ...spare.values()].includes(origin) && known === undefined);
+      spare.delete(key);
+      used.set(key, origin);
+    }
+    assert.is(table.totalKeys, used.size);
+    const names = new Set([...used.values()].map(({ group }) => group));
+    assert.equal(new Set(table.names), names);
+    const name = `${random.below(100)}`;
+    const isKnown = [...used.values(), ...spare.values()].some(({ group }) => group.name === name);
+    assert.is(table.find(name) !== undefined, isKnown, `name ${name}`);
+  }
+  assert.ok(forgotten > 100, `${forgotten} were forgotten`);
 }

@@ -1,12 +1,22 @@
 import { ExpiryQueue } from "../../src/agent/core/expiry_queue.ts";
 import { Heap } from "../../src/agent/core/heap.ts";
 import { LinkedList } from "../../src/agent/core/linked_list.ts";
+import { SlotTable } from "../../src/agent/core/slot_table.ts";
 import { suite } from "../harness/suite.ts";
-import { checkExpiryBuckets, checkExpiryOrder, checkHeap, checkList } from "./pool_parts.ts";
+import {
+  checkExpiryBuckets,
+  checkExpiryOrder,
+  checkHeap,
+  checkList,
+  checkSpareRecords,
+} from "./pool_parts.ts";
 
 const test = suite("PoolCore's parts");
 
 test("Heap.top is the lowest rank through random changes", () => checkHeap(new Heap()));
+
+test("SlotTable knows what is in use, and of the rest what was so last", () =>
+  checkSpareRecords(new SlotTable()));
 
 test("LinkedList keeps the order of arrival and lets anyone leave", () => checkList(new LinkedList()));
 

@@ -20,11 +20,13 @@ import ts from "typescript";
 import type { ExpiryQueue } from "../../src/agent/core/expiry_queue.ts";
 import type { Heap } from "../../src/agent/core/heap.ts";
 import type { PoolLimits } from "../../src/agent/core/pool.ts";
+import type { SlotTable } from "../../src/agent/core/slot_table.ts";
 import { type FuzzedPool, fuzzPool } from "../core/pool_fuzz.ts";
 import {
   checkExpiryBuckets,
   checkExpiryOrder,
   checkHeap,
+  checkSpareRecords,
   type Idle,
   type Ranked,
 } from "../core/pool_parts.ts";
@@ -74,10 +76,11 @@ function survives(fault: Fault | undefined): boolean {
     turns = 0;
   };
   try {
-    const { PoolCore, Heap, ExpiryQueue } = compile(fault, countTurn);
+    const { PoolCore, Heap, ExpiryQueue, SlotTable } = compile(fault, countTurn);
     checkExpiryBuckets(new ExpiryQueue());
     checkExpiryOrder(new ExpiryQueue(), startStep);
     checkHeap(new Heap(), startStep);
+    checkSpareRecords(new SlotTable(), startStep);
     for (const seed of SEEDS) fuzzPool((limits) => new PoolCore(limits), seed, STEPS_PER_SEED, startStep);
     return true;
   } catch {
@@ -89,6 +92,7 @@ interface Mutant {
   readonly PoolCore: new (limits: PoolLimits) => FuzzedPool;
   readonly Heap: new () => Heap<Ranked>;
   readonly ExpiryQueue: new () => ExpiryQueue<Idle>;
+  readonly SlotTable: new () => SlotTable<object, object>;
 }
 
 function compile(fault: Fault | undefined, countTurn: () => void): Mutant {

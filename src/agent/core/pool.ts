@@ -223,7 +223,7 @@ export class PoolCore<C, W> {
   /** Takes out everyone who is queued, in order of arrival; the caller settles them. */
   drainQueue(): W[] {
     const tickets: Ticket<C, W>[] = [];
-    for (const group of this.#slots.names.values()) {
+    for (const group of this.#slots.names) {
       for (const ticket of group.queue) tickets.push(ticket);
     }
     tickets.sort((a, b) => a.sequence - b.sequence);
@@ -272,13 +272,13 @@ export class PoolCore<C, W> {
   }
 
   /** Names that have a slot or a waiter, in order of arrival. */
-  names(): IterableIterator<string> {
-    return this.#slots.names.keys();
+  *names(): IterableIterator<string> {
+    for (const { name } of this.#slots.names) yield name;
   }
 
   /** The counts of one name, all 0 if nothing is known of it. */
   counts(name: string): PoolCounts {
-    const group = this.#slots.names.get(name);
+    const group = this.#slots.find(name);
     if (group === undefined) return { connecting: 0, active: 0, free: 0, closing: 0, pending: 0 };
     return {
       connecting: group.connecting,
@@ -291,23 +291,23 @@ export class PoolCore<C, W> {
 
   /** One of the name's connections is free, for some key. */
   hasFree(name: string): boolean {
-    const group = this.#slots.names.get(name);
+    const group = this.#slots.find(name);
     return group !== undefined && group.free.size > 0;
   }
 
   /** The connecting and active slots of one name, the least recently lent first; undefined if there is none. */
   open(name: string): Slot<C, W>[] | undefined {
-    return snapshot(this.#slots.names.get(name)?.open);
+    return snapshot(this.#slots.find(name)?.open);
   }
 
   /** The free slots of one name, least recently used first; undefined if there is none. */
   free(name: string): Slot<C, W>[] | undefined {
-    return snapshot(this.#slots.names.get(name)?.free);
+    return snapshot(this.#slots.find(name)?.free);
   }
 
   /** The tickets of one name, oldest first; undefined if there is none. */
   queued(name: string): Ticket<C, W>[] | undefined {
-    const queue = this.#slots.names.get(name)?.queue;
+    const queue = this.#slots.find(name)?.queue;
     return queue === undefined || queue.size === 0 ? undefined : Array.from(queue);
   }
 
@@ -404,7 +404,7 @@ export class PoolCore<C, W> {
    * have closed what is theirs, none that has a free slot left is full: so no close after that changes a rank.
    */
   #replan(): void {
-    for (const group of this.#slots.names.values()) {
+    for (const group of this.#slots.names) {
       this.#queue.takePromisesBack(group);
       let excess = group.planned + group.queue.size - this.#queue.maxSockets;
       for (; excess > 0 && group.free.first !== undefined; excess--) {

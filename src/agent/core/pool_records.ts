@@ -98,8 +98,8 @@ export class Ticket<C, W> implements Linked<Ticket<C, W>> {
   }
 }
 
-/** What is known of one key: whose connections may serve each other's requests. */
-export class KeyRecord<C, W> {
+/** What is known of one key: whose connections may serve each other's requests. Itself a link of the spare ones. */
+export class KeyRecord<C, W> implements Linked<KeyRecord<C, W>> {
   readonly key: string;
   readonly group: NameRecord<C, W>;
   /** Slots in any state. */
@@ -110,6 +110,10 @@ export class KeyRecord<C, W> {
   readonly queue: ListOf<Ticket<C, W>> = new LinkedList();
   /** How many tickets take a new connection alone. */
   fresh = 0;
+  /** Nothing is left of it: it is kept for when the key comes again. */
+  isSpare = true;
+  prev: KeyRecord<C, W> | undefined = undefined;
+  next: KeyRecord<C, W> | undefined = undefined;
 
   /** Makes an empty record. */
   constructor(key: string, group: NameRecord<C, W>) {
@@ -122,11 +126,13 @@ export class KeyRecord<C, W> {
  * What is known of one name: what `maxSockets` counts.
  *
  * Its queue is in order of arrival and falls into three runs: due, blocked, waiting. Promises are given to the oldest
- * first, so two cursors tell where the runs begin.
+ * first, so two cursors tell where the runs begin. Itself a link of the names in use.
  */
-export class NameRecord<C, W> {
+export class NameRecord<C, W> implements Linked<NameRecord<C, W>> {
   readonly name: string;
   /** Key records under this name. */
+  records = 0;
+  /** Those that are not spare. */
   keys = 0;
   /** Connecting and active slots. */
   readonly open: ListOf<Slot<C, W>> = new LinkedList();
@@ -147,6 +153,8 @@ export class NameRecord<C, W> {
   /** Due and blocked tickets. */
   promised = 0;
   heapIndex = -1;
+  prev: NameRecord<C, W> | undefined = undefined;
+  next: NameRecord<C, W> | undefined = undefined;
 
   /** Makes an empty record. */
   constructor(name: string) {

@@ -2,16 +2,23 @@
  * The slots of a pool in all their states, and the records of the names and keys they belong to. Owns the counts of
  * slots and the lists of open and free ones, and keeps both in step; decides nothing.
  *
+ * Strategy: the record of a key that nothing is left of is kept for a while, for the key may come again. Where thousands of origins
+ * share few slots each would else be dropped and made again with every other request, and V8 keeps the Maps' dead tables,
+ * with the records and the waiters of their time, through all its young collections: half of such a request's time.
+ *
  * @module
  */
 import { ExpiryQueue } from "./expiry_queue.ts";
 import { LinkedList, type ListOf } from "./linked_list.ts";
 import { KeyRecord, NameRecord, Slot } from "./pool_records.ts";
 
+/** Spare records: as many as are in use, or so many. */
+const MIN_SPARE = 64;
+
 /** Slots by state, name and key. */
 export class SlotTable<C, W> {
-  /** Names that have a slot or a ticket. */
-  readonly names: Map<string, NameRecord<C, W>> = new Map();
+  /** Names that have a slot or a ticket, in order of arrival. */
+  readonly names: LinkedList<NameRecord<C, W>> = new LinkedList();
   /** Free slots of all names, least recently used first. */
   readonly free: ListOf<Slot<C, W>> = new LinkedList();
   /** Free slots by the end of their time. */
@@ -20,34 +27,62 @@ export class SlotTable<C, W> {
   held = 0;
   /** Closing slots. */
   closing = 0;
-  readonly #keys = new Map<string, KeyRecord<C, W>>();
+  /** Spare ones among them. */
+  readonly #byName = new Map<string, NameRecord<C, W>>();
+  /** Spare ones among them. */
+  readonly #byKey = new Map<string, KeyRecord<C, W>>();
+  /** Records of keys that have neither slot nor ticket, the longest spare first. */
+  readonly #spare: LinkedList<KeyRecord<C, W>> = new LinkedList();
 
   /** Keys that have a slot or a ticket. */
   get totalKeys(): number {
-    return this.#keys.size;
+    return this.#byKey.size - this.#spare.size;
   }
 
-  /** The record of a key, made if there is none. */
+  /** What is known of a name; undefined: nothing. */
+  find(name: string): NameRecord<C, W> | undefined {
+    return this.#byName.get(name);
+  }
+
+  /** The record of a key that is to have a slot or a ticket, made if there is none. */
   open(name: string, key: string): KeyRecord<C, W> {
-    const known = this.#keys.get(key);
-    if (known !== undefined) return known;
-    let group = this.names.get(name);
-    if (group === undefined) {
-      group = new NameRecord<C, W>(name);
-      this.names.set(name, group);
-    }
-    const origin = new KeyRecord<C, W>(key, group);
-    group.keys++;
-    this.#keys.set(key, origin);
+    let origin = this.#byKey.get(key);
+    if (origin === undefined) origin = this.#make(name, key);
+    else if (origin.isSpare) this.#spare.remove(origin);
+    else return origin;
+    origin.isSpare = false;
+    const { group } = origin;
+    if (group.keys++ === 0) this.names.add(group);
     return origin;
   }
 
-  /** Drops the records of a key, and of its name, once nothing is left of them; to be called once then. */
+  #make(name: string, key: string): KeyRecord<C, W> {
+    let group = this.#byName.get(name);
+    if (group === undefined) {
+      group = new NameRecord<C, W>(name);
+      this.#byName.set(name, group);
+    }
+    const origin = new KeyRecord<C, W>(key, group);
+    group.records++;
+    this.#byKey.set(key, origin);
+    return origin;
+  }
+
+  /** Spares the record of a key, and of its name, once nothing is left of them. */
   sweep(origin: KeyRecord<C, W>): void {
-    if (origin.slots > 0 || origin.queue.size > 0 || origin.fresh > 0) return;
+    if (origin.isSpare || origin.slots > 0 || origin.queue.size > 0 || origin.fresh > 0) return;
+    const { group } = origin;
+    if (--group.keys === 0) this.names.remove(group);
+    origin.isSpare = true;
+    this.#spare.add(origin);
+    while (this.#spare.size > Math.max(this.totalKeys, MIN_SPARE)) this.#drop(this.#spare.first!);
+  }
+
+  #drop(origin: KeyRecord<C, W>): void {
     const { group, key } = origin;
-    this.#keys.delete(key);
-    if (--group.keys === 0) this.names.delete(group.name);
+    this.#spare.remove(origin);
+    this.#byKey.delete(key);
+    if (--group.records === 0) this.#byName.delete(group.name);
   }
 
   /** A new connecting slot. */
