@@ -4,6 +4,7 @@
  * @module
  */
 
+import { peerKinds } from "./conformance_servers.ts";
 import { takeUncaught } from "./uncaught.ts";
 import { MemoryNetwork } from "../../src/testing.ts";
 import type {
@@ -26,16 +27,7 @@ export function memoryHarness(clock: ManualClock, options: MemoryNetworkOptions 
   return {
     connect: network.connect,
     capabilities: { ...memoryCapabilities, keepsDataBeforeReset: options.resetOvertakesData !== true },
-    kinds: new Set<PeerKind>([
-      ...["plain", "silent", "notTls", "tls", "tunnel"] as const,
-      ...[
-        "tlsWrongHost",
-        "tlsExpired",
-        "tlsSelfSigned",
-        "tlsUnknownAuthority",
-        "tlsClientCertificate",
-      ] as const,
-    ]),
+    kinds: peerKinds,
     clientCertificate: { cert: "a certificate", key: "its key" },
     ports: true,
     resets: true,

@@ -22,21 +22,26 @@ import type {
 /** Called for each connection. */
 export type Accept = (peer: ConformancePeer) => ConformancePeerEvents;
 
+/** Every kind of peer. */
+export const peerKinds: ReadonlySet<PeerKind> = new Set<PeerKind>([
+  "plain",
+  "silent",
+  "notTls",
+  "tls",
+  "tunnel",
+  "tlsWrongHost",
+  "tlsExpired",
+  "tlsSelfSigned",
+  "tlsUnknownAuthority",
+  "tlsClientCertificate",
+]);
+
 /** All of a harness that has nothing to do with the adapter; `trust` is what its clients are to trust peers by. */
 export function realServers(
   trust: TlsOptions = { ca },
 ): Omit<ConformanceHarness, "connect" | "capabilities"> {
   return {
-    kinds: new Set<PeerKind>([
-      ...["plain", "silent", "notTls", "tls", "tunnel"] as const,
-      ...[
-        "tlsWrongHost",
-        "tlsExpired",
-        "tlsSelfSigned",
-        "tlsUnknownAuthority",
-        "tlsClientCertificate",
-      ] as const,
-    ]),
+    kinds: peerKinds,
     ports: true,
     resets: true,
     clientCertificate: client,

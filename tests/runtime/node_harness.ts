@@ -7,6 +7,7 @@
 
 import * as net from "node:net";
 import * as tls from "node:tls";
+import * as assert from "uvu/assert";
 import type { SocketError } from "../../src/runtime/errors.ts";
 import type { Socket, SocketHandler } from "../../src/runtime/socket.ts";
 
@@ -199,4 +200,15 @@ export function firstDifference(seed: number, chunks: readonly Uint8Array[]): nu
 /** One turn of the event loop and a little more: enough for what is in the kernel of loopback to come up. */
 export function settle(ms: number = 20): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Holds that a connect is refused for an option, by its name: TypeError ERR_UNSUPPORTED_OPTION. */
+export function assertUnsupported(connect: () => unknown, name: string): void {
+  assert.throws(
+    connect,
+    (error: unknown) =>
+      error instanceof TypeError && (error as { code?: string }).code === "ERR_UNSUPPORTED_OPTION" &&
+      error.message.includes(`"${name}"`),
+    name,
+  );
 }
