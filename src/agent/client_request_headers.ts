@@ -13,6 +13,8 @@ import { headerEntries } from "./core/request_serializer.ts";
 /** A request whose headers may still change. */
 export interface HeadedRequest {
   readonly host: string;
+  readonly method: string;
+  readonly path: string;
   setHeader(name: string, value: string): unknown;
   /** By a name in lower case. */
   _peekHeader(key: string): unknown;
@@ -38,7 +40,11 @@ export function setHeaders(
     : Boolean(options.setHost);
   const host = request._peekHeader("host");
   checkHostHeader(host);
-  if (setsHost && !host) request.setHeader("Host", hostLine(request.host, port, defaultPort));
+  if (setsHost && !host) {
+    // RFC 9110 section 7.2: the authority asked for, which is the tunnel's end and not the proxy; Node does so from 26 on.
+    const isTunnel = request.method === "CONNECT" && Boolean(options.path);
+    request.setHeader("Host", isTunnel ? request.path : hostLine(request.host, port, defaultPort));
+  }
   if (options.auth && !request._peekHeader("authorization")) {
     request.setHeader("Authorization", `Basic ${Buffer.from(options.auth).toString("base64")}`);
   }

@@ -10,6 +10,7 @@ import {
   type Request,
   responseOf,
   show,
+  told,
 } from "./http_fact.ts";
 import { ok } from "./http_origin.ts";
 
@@ -195,6 +196,28 @@ async function told127(request: ClientRequest): Promise<string | undefined> {
   return response.socket.localAddress;
 }
 
+/** The head of a CONNECT. */
+function tunnels(options: AnyOptions): Fact {
+  return {
+    play: async ({ ask, origin, log }) => {
+      const request = ask({ method: "CONNECT", ...options });
+      request.on("connect", (_response, socket) => void socket.destroy());
+      const closed = told(request, "close");
+      request.end();
+      await closed;
+      log(show(origin.received[0]));
+    },
+  };
+}
+
+const connects: Facts = {
+  "CONNECT: Host is the tunnel's end": tunnels({ path: "a.test:443" }),
+  "CONNECT: Host is the tunnel's end, an IPv6 address": tunnels({ path: "[::1]:443" }),
+  "CONNECT: a Host of the caller's": tunnels({ path: "a.test:443", headers: { Host: "mine" } }),
+  "CONNECT without a path": tunnels({}),
+  "CONNECT: setHost: false": tunnels({ path: "a.test:443", setHost: false }),
+};
+
 const forms: Facts = {
   "a URL as text": sendsAs((port, kit) => kit.request(`http://u%40:p%3a@127.0.0.1:${port}/a%20b?c#d`)),
   "a URL": sendsAs((port, kit) => kit.request(new URL(`http://127.0.0.1:${port}/a?b`))),
@@ -300,4 +323,4 @@ async function refused(request: ClientRequest, log: (line: string) => void): Pro
 }
 
 /** See the file's comment. */
-export const optionFacts: Facts = { ...methods, ...headers, ...places, ...forms };
+export const optionFacts: Facts = { ...methods, ...headers, ...places, ...connects, ...forms };
