@@ -60,10 +60,15 @@ export function createDenoPoll(Deno: PairingDeno, clock: Clock): AfterPoll {
   }
 
   function tell(due: readonly (() => void)[]): void {
-    // What one of them throws is the process's affair, and must not end the polling.
-    queueMicrotask(() => runAll(due));
-    // They may ask for a poll at once, and who asked meanwhile waits already.
-    queueMicrotask(goOn);
+    queueMicrotask(() => {
+      try {
+        runAll(due);
+      } finally {
+        // What one of them throws is the process's affair, and must not end the polling. They may ask for a poll at once,
+        // and who asked meanwhile waits already.
+        goOn();
+      }
+    });
   }
 
   function goOn(): void {
@@ -91,10 +96,12 @@ export function createDenoPoll(Deno: PairingDeno, clock: Clock): AfterPoll {
     if (isPolling) return;
     isPolling = true;
     // What one poll has shown is told in one go, one microtask after the other: all who ask then share the next poll.
-    queueMicrotask(poll);
+    // Not queueMicrotask(), which is a function of Deno's own around another.
+    settled.then(poll);
   };
 }
 
+const settled = Promise.resolve();
 const one = new Uint8Array(1);
 // Room for more than comes: Deno asks the system again, and in vain, after a read that has filled its buffer.
 const into = new Uint8Array(2);
