@@ -154,7 +154,7 @@ test("ca of the agent wins over the request's, as every option of an agent", asy
   agent.destroy();
 });
 
-test("a secureContext brings its own", async () => {
+test("a secureContext brings its own authorities", async () => {
   is((await one({ secureContext: tls.createSecureContext({ ca }) })).servername, "localhost");
 });
 

@@ -457,7 +457,7 @@ test("20 redirects are followed, the 21st is an error", async () => {
   }
 });
 
-test("redirect: error and manual", async () => {
+test('redirect: "error" rejects at a redirect, "manual" gives it as the response', async () => {
   const at = fixture();
   const seen = origin(at, () => redirect(302, "/b", "there"));
   assert.is((await failure(at.agent.fetch("http://a/", { redirect: "error" }))).code, "ERR_REDIRECT");

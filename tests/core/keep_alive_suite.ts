@@ -35,7 +35,7 @@ function reasonOf(head: Partial<KeepAliveHead>, facts?: Partial<KeepAliveFacts>)
   return verdict.reason;
 }
 
-test("keeps an HTTP/1.1 connection", () => {
+test("keeps an HTTP/1.1 connection whose head says nothing (RFC 9112 section 9.3)", () => {
   assert.equal(keepAliveVerdict(factsOf({})), { reusable: true });
 });
 
@@ -142,7 +142,7 @@ for (const bufferMs of [-1, NaN, Infinity, "500" as unknown as number]) {
   });
 }
 
-test("heeds max", () => {
+test("tells the max of the Keep-Alive field, and closes at 0", () => {
   assert.equal(keepAliveVerdict(factsOf({ keepAlive: "max=3" })), { reusable: true, max: 3 });
   assert.is(reasonOf({ keepAlive: "timeout=60, max=0" }), "hint-max");
 });

@@ -22,7 +22,7 @@ test("decodes a view that begins in the midst of its buffer", () => {
   assert.is(decodeLatin1(ALL.subarray(0x41), 1, 3), "BC");
 });
 
-test("holds on to no byte", () => {
+test("decodeLatin1() copies: the text stays when the bytes change", () => {
   const bytes = Uint8Array.of(0x41, 0x42);
   const text = decodeLatin1(bytes, 0, 2);
   bytes.fill(0);

@@ -46,7 +46,7 @@ for (const space of ["\x85", "\xa0"]) {
   });
 }
 
-test("takes what is whitespace", () => {
+test("takes optional whitespace off a value before it is read (RFC 9110 section 5.6.3)", () => {
   assert.is(renderHead(factsOf(["Content-Length", " 5\t"])).contentLength, 5);
   assert.ok(renderHead(factsOf(["Transfer-Encoding", "gzip ,\tchunked "])).isChunked);
   assert.ok(renderHead(factsOf(["Connection", "x,\tclose "])).saysClose);

@@ -434,7 +434,7 @@ test("encodes head and body as one array, with a copy of the body", () => {
   assert.is(text(bytes), `${head.text}\xff\0`);
 });
 
-test("frames chunks", () => {
+test("a chunk is its size in hex, its bytes, and a line end (RFC 9112 section 7.1)", () => {
   assert.is(text(encodeChunk(encodeLatin1("hello"))), "5\r\nhello\r\n");
   assert.is(text(encodeChunk(new Uint8Array(255))), `ff\r\n${"\0".repeat(255)}\r\n`);
   assert.is(text(chunkHead(65_536)), "10000\r\n");

@@ -203,7 +203,7 @@ test("completes a body of Content-Length even where the last onBody() says false
   assert.is(sink.finish().pop(), "complete");
 });
 
-test("takes empty chunks for nothing", () => {
+test("parse() of no bytes changes nothing", () => {
   const parser = new ResponseParser();
   const sink = new LogSink();
   const nothing = new Uint8Array(0);

@@ -113,7 +113,7 @@ for (const [name, kit, secureKit] of KITS) {
   });
 }
 
-test("the Agent of the package itself", () => {
+test("the Agent and HttpsAgent of mod.ts may be extended so, too", () => {
   for (const Base of [Agent, HttpsAgent]) {
     const MyAgent = heirOf(Base);
     const agent = new MyAgent({ maxTotalSockets: 5 });

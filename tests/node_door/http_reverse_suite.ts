@@ -124,7 +124,7 @@ test("createConnection may return a stream, call back with one, or fail", async 
   }
 });
 
-test("any Duplex will do", async () => {
+test("createConnection may return any Duplex", async () => {
   let written = "";
   const stream: Duplex = new Duplex({
     read(): void {},

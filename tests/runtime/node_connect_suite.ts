@@ -366,7 +366,7 @@ test("an AggregateError's message names each attempt", async () => {
   assert.ok(found.some(({ address }) => seen.error!.message.includes(address)), seen.error?.message);
 });
 
-test("lookupNode finds localhost", async () => {
+test("lookupNode() asks the system, in the family that is asked for", async () => {
   const address = await new Promise((resolve) =>
     lookupNode("localhost", { family: 4 }, (_error, found) => resolve(found))
   );

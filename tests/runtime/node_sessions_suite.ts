@@ -185,7 +185,7 @@ test.needs(
     }),
 );
 
-test("no cache, no resumption", () =>
+test("maxCachedSessions: 0 resumes no session", () =>
   usingServer(good, async ({ port }) => {
     const connect = createNodeConnect({ maxCachedSessions: 0 });
     assert.is(await visit(connect, port, { ca }), "full");

@@ -192,7 +192,7 @@ test.needs({ tlsInTls: nodeCapabilities.tlsInTls }, "TLS inside TLS, through an 
   await via.close();
 });
 
-test("over a stream that another made", async () => {
+test("startTls() works over a stream that fromDuplex() has taken", async () => {
   const via = await tunnel(good);
   const connect: Connect = (options, handler) =>
     fromDuplex(net.connect({ host: "127.0.0.1", port: options.port!, allowHalfOpen: true }), handler);
