@@ -383,6 +383,18 @@ test("a 'response' listener that throws before it reads holds no connection", as
   });
 });
 
+test("a name that is not found is ENOTFOUND, whether or not the socket is looked at", async () => {
+  for (const isSeen of [false, true]) {
+    const req = http.get({ host: "nowhere.invalid", agent: false });
+    if (isSeen) req.on("socket", () => {});
+    const { code, syscall, hostname } = await new Promise<Record<string, unknown>>((resolve) =>
+      req.on("error", (error) => resolve(error as unknown as Record<string, unknown>))
+    );
+    equal([code, syscall, hostname], ["ENOTFOUND", "getaddrinfo", "nowhere.invalid"]);
+    await new Promise((resolve) => req.closed ? resolve(undefined) : req.on("close", resolve));
+  }
+});
+
 test("what a look-up says or throws is the error that is told", async () => {
   const mine = new Error("mine");
   const lookups = [
