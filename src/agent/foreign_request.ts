@@ -62,12 +62,32 @@ export interface NodeRequest {
    * has done so.
    */
   _retrying?: boolean;
+  /** Deno's own: it is a client that sends again. */
+  readonly _recordRetryData?: unknown;
 }
 
-/** Keeps Deno's node:http from sending again what may have been executed (RFC 9110 section 9.2.2). */
-function forbidRetry(request: NodeRequest): void {
-  if (isIdempotent(request.method ?? "GET") || request.getHeader?.("idempotency-key") !== undefined) return;
-  request._retrying = true;
+/**
+ * Keeps Deno's node:http from sending again what may have been executed (RFC 9110 section 9.2.2), and what nobody wants any more: of a
+ * connection that had served before it takes every end for the peer's, that by a `destroy()` of its user's included, and the
+ * request begins anew and is told of no end.
+ */
+function limitRetry(request: NodeRequest, stream: Duplex): void {
+  if (!isIdempotent(request.method ?? "GET") && request.getHeader?.("idempotency-key") === undefined) {
+    request._retrying = true;
+  }
+  if (request._retrying === true || request._recordRetryData === undefined) return;
+  let isRetrying = false;
+  Object.defineProperty(request, "_retrying", {
+    configurable: true,
+    enumerable: true,
+    get: () => isRetrying || request.destroyed === true || isGivenUp(stream),
+    set: (value: boolean) => isRetrying = value,
+  });
+}
+
+/** Destroyed on this side, without an error. */
+function isGivenUp({ destroyed, readableEnded, errored }: Duplex): boolean {
+  return destroyed && !readableEnded && (errored ?? null) === null;
 }
 
 /** What an agent says of the streams it hands out. */
@@ -178,7 +198,7 @@ export class ForeignRequest implements Waiter {
     this.#writtenBefore = bytesWrittenOf(stream);
     if (isReused) {
       this.request.reusedSocket = true;
-      forbidRetry(this.request);
+      limitRetry(this.request, stream);
     }
     run(this.context, this.#deliver, this, stream);
   }

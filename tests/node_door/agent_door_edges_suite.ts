@@ -138,4 +138,36 @@ test("a getName() that gives no string names its sockets all the same", async ()
   await one.close();
 });
 
+const GIVING_UP: Readonly<Record<string, (request: http.ClientRequest, agent: Agent) => void>> = {
+  "destroy()": (request) => void request.destroy(),
+  "destroy(error)": (request) => void request.destroy(new Error("enough")),
+  "abort()": (request) => request.abort(),
+  "destroy() at its timeout": (request) => void request.setTimeout(1, () => void request.destroy()),
+  "destroy() of its socket": (request) => void request.socket!.destroy(),
+  "the agent's destroy()": (_request, agent) => agent.destroy(),
+};
+
+for (const [name, giveUp] of Object.entries(GIVING_UP)) {
+  test(`${name} on a used connection: the request is over, and is not sent again`, async () => {
+    const one = await origin((request, response) => {
+      if (request.url !== "/held") response.end("ok");
+    });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    await send({ port: one.port, agent });
+    await until(() => agent.stats().free === 1);
+    const request = http.get({ host: "127.0.0.1", port: one.port, agent, path: "/held" });
+    request.on("error", () => {});
+    const closed = new Promise((resolve) => request.once("close", resolve));
+    await until(() => one.paths.includes("/held"));
+    assert.is(request.reusedSocket, true);
+    giveUp(request, agent);
+    await closed;
+    await until(() => agent.totalSocketCount === 0);
+    assert.is(agent.stats().pending, 0);
+    assert.equal(one.paths.filter((path) => path === "/held"), ["/held"]);
+    agent.destroy();
+    await one.close();
+  });
+}
+
 test.run();
