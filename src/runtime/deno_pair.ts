@@ -49,7 +49,7 @@ export type Pair = readonly [reader: PairConn, writer: PairConn];
 
 const LOOPBACK = "127.0.0.1";
 /** For how long a number that has been sent is waited for, ms: it comes at once, or never. */
-const PROOF_MS = 1_000;
+const PROOF_MS = 100;
 const PROOF_BYTES = 16;
 
 /** A pair; undefined: the program may not have one, or none can be made. */
