@@ -26,11 +26,6 @@ export function nodeError(error: Error, isNodes: boolean, told: unknown): Error 
   return isNodes || isUsers || isUnchanged(error.cause, error) ? error.cause : socketFailure(error);
 }
 
-// A user's own look-up said or threw an error without a code; a system's has one.
-function isUncodedLookup({ phase, code }: SocketError): boolean {
-  return phase === "lookup" && code === "ECONNABORTED";
-}
-
 /**
  * A handshake that failed is, to who had begun to write, a write that failed: Node's client writes ahead of it. `failed` is
  * what {@linkcode nodeError} makes of it, and the cause of what is told.
