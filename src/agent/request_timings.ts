@@ -63,7 +63,10 @@ export class RequestMoments {
     };
   }
 
-  /** The stages of the connect, by the clock: the last one is over when the connection is open, and the adapter says how long each took. */
+  /**
+   * The stages of the connect, by the clock: the last one is over when the connection is open, and the adapter says how long
+   * each took. Whoever measures two stages that meet may be stopped by the system in between, and their sum be more than the whole.
+   */
   #stages(
     isTls: boolean,
   ): { dns?: number | undefined; connect?: number | undefined; tls?: number | undefined } {
@@ -72,6 +75,7 @@ export class RequestMoments {
     const { lookupMs, connectMs, tlsMs } = this.opening ?? {};
     const connect = !isTls ? openMs : tlsMs === undefined ? undefined : openMs - tlsMs;
     const hasLookup = lookupMs !== undefined && connectMs !== undefined && connect !== undefined;
-    return { dns: hasLookup ? connect - connectMs : undefined, connect, tls: isTls ? openMs : undefined };
+    const dns = hasLookup ? Math.max(this.foundMs ?? -Infinity, connect - connectMs) : undefined;
+    return { dns, connect, tls: isTls ? openMs : undefined };
   }
 }

@@ -2,6 +2,7 @@
 import * as assert from "uvu/assert";
 import { suite } from "../harness/suite.ts";
 import { type AgentRequestInit, type AgentResponse, type ResponseBody, SocketError } from "@holdfast/agent";
+import { RequestMoments } from "../../src/agent/request_timings.ts";
 import { codeOf, type Fixture, fixture, ok, outcome } from "./memory_origin.ts";
 
 const test = suite("results of agent.request()");
@@ -340,6 +341,16 @@ test("timings tell when what happened, in ms since the call", async () => {
     end: 80,
   });
   at.agent.destroy();
+});
+
+test("timings.dns is never before timings.queued, though the stages' times add up to more than the whole", () => {
+  const moments = new RequestMoments();
+  moments.foundMs = 101;
+  moments.openMs = 119;
+  // As a machine with too much to do makes them.
+  moments.opening = { lookupMs: 1, connectMs: 17, tlsMs: 8 };
+  const { queued, dns, connect, tls } = moments.since(100, true);
+  assert.equal([queued, dns, connect, tls], [1, 1, 11, 19]);
 });
 
 test("timings tell the connection from TLS over it, and nothing of either for a reused one", async () => {
