@@ -228,6 +228,7 @@ export class PooledConnection implements ConnectionOwner, StreamEvents {
     if (this.#phase === "dialling") this.#opened();
     if (this.#phase === "gone") return;
     this.#borrower = undefined;
+    this.#listeners?.ignoreEnd();
     emitIn(stream, undefined);
     this.#unread?.stop();
     this.#hasSocket = true;
@@ -381,6 +382,7 @@ export class PooledConnection implements ConnectionOwner, StreamEvents {
     this.#borrower = waiter;
     emitIn(this.#stream!, waiter.context);
     this.#listen();
+    this.#listeners!.hearEnd();
     this.#unreadWatch?.look(waiter.request, this.#stream!);
   }
 

@@ -93,11 +93,23 @@ export class StreamListeners {
       this.#on("free", () => owner.onFree());
       this.#on("timeout", () => owner.onTimeout());
       this.#on("agentRemove", () => owner.onAgentRemove());
-      this.#on("end", () => onEnd(stream));
     }
     // The request has listeners of its own; between two requests, and before the first is told, there are none.
     if (hearsErrors && this.#listeners["error"] === undefined) this.#on("error", ignore);
     if (hearsClose && this.#listeners["close"] === undefined) this.#on("close", () => owner.onClose());
+  }
+
+  /** Hears of the peer's end too: of one that is lent nobody else tells the pool. Programs count the listeners for it. */
+  hearEnd(): void {
+    const stream = this.#stream!;
+    if (this.#listeners["end"] === undefined) this.#on("end", () => onEnd(stream));
+  }
+
+  /** The stream is not lent any more. */
+  ignoreEnd(): void {
+    const listener = this.#listeners["end"];
+    if (listener !== undefined) this.#stream?.off("end", listener);
+    delete this.#listeners["end"];
   }
 
   #on(event: string, listener: () => void): void {

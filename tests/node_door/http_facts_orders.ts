@@ -202,6 +202,17 @@ const connections: Facts = {
       log(show([request.reusedSocket, origin.connections]));
     },
   },
+  "order: the listeners of a kept socket, at 'response' and at 'free'": {
+    play: async ({ ask, agent, log }) => {
+      const count = (socket: Duplex): string =>
+        show(["end", "error"].map((event) => socket.listenerCount(event)));
+      agent.on("free", (socket: Duplex) => log(`free ${count(socket)}`));
+      for (let i = 0; i < 2; i++) {
+        const request = ask().on("response", ({ socket }) => log(`response ${count(socket)}`));
+        await read(request.end());
+      }
+    },
+  },
   "order: the agent's keepSocketAlive() and reuseSocket()": {
     play: async ({ ask, agent, log }) => {
       type Keeper = Agent & {
