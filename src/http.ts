@@ -25,7 +25,7 @@ import { setMaxHeaderSize } from "./agent/client_request_options.ts";
 import { ArgumentTypeError } from "./agent/core/errors.ts";
 import { keepGlobalAgent, makeGlobalAgent } from "./agent/global_agent.ts";
 import { IncomingMessage as OwnIncomingMessage } from "./agent/incoming_message.ts";
-import { countAs } from "./agent/incoming_message_instances.ts";
+import { countAs, lendPrototype } from "./agent/incoming_message_instances.ts";
 import { OutgoingMessage as OwnOutgoingMessage } from "./agent/outgoing_message.ts";
 import { validateHeaderName, validateHeaderValue } from "./agent/outgoing_message_headers.ts";
 import type { AgentLike, RetryOption } from "./agent/client_request_options.ts";
@@ -310,6 +310,7 @@ declare namespace http {
 
 // What the runtime's own server gives to its handlers.
 for (const each of [IncomingMessage, OwnIncomingMessage]) countAs(each, builtin.IncomingMessage);
+lendPrototype(OwnIncomingMessage, builtin.IncomingMessage, OwnIncomingMessage._isOwn);
 for (const each of [OutgoingMessage, OwnOutgoingMessage]) countAs(each, builtin.OutgoingMessage);
 setMaxHeaderSize(maxHeaderSize);
 

@@ -83,6 +83,11 @@ export class IncomingMessage extends Readable {
     return isInstance(this, value);
   }
 
+  /** The message has this class's private state: a prototype alone does not give it. */
+  static _isOwn(value: object): boolean {
+    return #source in value;
+  }
+
   /** An empty message, as Node's own users make them in tests; `socket` may be any object. */
   constructor(socket?: unknown) {
     const { readableHighWaterMark } = (socket ?? {}) as { readableHighWaterMark?: number };
