@@ -3,95 +3,13 @@ import { createDialer, dialledSocket } from "../../src/runtime/dial.ts";
 import type { DialerSettings } from "../../src/runtime/dial_types.ts";
 import { interleave } from "../../src/runtime/dial_race.ts";
 import type { SocketError } from "../../src/runtime/errors.ts";
-import type { Clock } from "../../src/clock.ts";
-import type { Capabilities } from "../../src/runtime/capabilities.ts";
-import type { ConnectOptions, LookupAddress, LookupFunction, Socket } from "../../src/runtime/socket.ts";
-import { ManualClock, memoryCapabilities, MemoryNetwork } from "../../src/testing.ts";
+import type { ConnectOptions, LookupFunction, Socket } from "../../src/runtime/socket.ts";
+import { memoryCapabilities } from "../../src/testing.ts";
 import { suite } from "../harness/suite.ts";
+import { plain, port, v4, v6, World } from "./dial_world.ts";
 import { bytes, Recorder } from "./node_harness.ts";
 
 const test = suite("runtime/dial");
-
-const port = 80;
-/** Of an adapter without TLS; a test of TLS adds what it is about. */
-const plain: Capabilities = {
-  ...memoryCapabilities,
-  tlsOptions: new Set(),
-  startTls: false,
-  startTlsOptions: new Set(),
-};
-const v6 = (address: string): LookupAddress => ({ address, family: 6 });
-const v4 = (address: string): LookupAddress => ({ address, family: 4 });
-
-/** A network with a dialer over it that writes down when each attempt starts and ends. */
-class World {
-  readonly clock = new ManualClock();
-  readonly network: MemoryNetwork;
-  readonly log: string[] = [];
-  readonly seen = new Recorder();
-  readonly settings: DialerSettings;
-  /** The dialer's own timers that have neither run nor been cancelled. */
-  readonly timers: Set<() => void> = new Set();
-
-  constructor(addresses: readonly LookupAddress[], latencyMs = 0) {
-    this.network = new MemoryNetwork({ clock: this.clock, latencyMs });
-    this.settings = {
-      capabilities: plain,
-      clock: this.#counting(),
-      lookup: (name, options, done) => {
-        this.log.push(`${this.clock.now()} look up ${name} ${JSON.stringify(options)}`);
-        done(null, addresses);
-      },
-      connect: (options, handler) => {
-        this.log.push(`${this.clock.now()} ${options.host}`);
-        const socket = this.network.connect(options, handler);
-        const destroy = socket.destroy.bind(socket);
-        socket.destroy = (error) => {
-          this.log.push(`${this.clock.now()} cancel ${options.host}`);
-          destroy(error);
-        };
-        return socket;
-      },
-    };
-  }
-
-  dial(options: ConnectOptions = {}): Socket {
-    return createDialer(this.settings)({ host: "peer.test", port, ...options }, this.seen);
-  }
-
-  listen(host: string, latencyMs = 0): void {
-    this.network.listen({ host, port }, (peer) => void peer.send(host), { latencyMs });
-  }
-
-  #counting(): Clock {
-    return {
-      now: () => this.clock.now(),
-      after: (ms, fn) => {
-        this.timers.add(fn);
-        const timer = this.clock.after(ms, () => {
-          this.timers.delete(fn);
-          fn();
-        });
-        return {
-          cancel: () => {
-            this.timers.delete(fn);
-            timer.cancel();
-          },
-        };
-      },
-    };
-  }
-
-  /** The log without the look-up. */
-  get attempts(): string[] {
-    return this.log.filter((line) => !line.includes("look up"));
-  }
-
-  assertNothingLeft(): void {
-    assert.is(this.timers.size, 0, "timers");
-    assert.is(this.network.sockets.size, 0, "sockets");
-  }
-}
 
 test("interleave() alternates the families, beginning with the first address's", () => {
   const given = [v6("a::"), v6("b::"), v6("c::"), v4("1.1.1.1"), v4("2.2.2.2")];
