@@ -48,7 +48,7 @@ function lendMethod(
   isOurs: (value: object) => boolean,
 ): PropertyDescriptor {
   // None of them has more parameters.
-  const value: Method = function (a, b, c) {
+  const value: Method = function (a, b, c): unknown {
     return isOurs(this as object) ? own.call(this, a, b, c) : theirs[name]!.call(this, a, b, c);
   };
   const fixed = (fact: unknown): PropertyDescriptor => ({ value: fact, configurable: true });

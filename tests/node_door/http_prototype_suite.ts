@@ -28,7 +28,13 @@ test("a server's request is read, and shows its head, as before", async () => {
     ]));
   });
   const { port, close } = await listening(server);
-  const request = http.request({ host: "127.0.0.1", port, method: "POST", headers: { "x-a": "1" }, agent: false });
+  const request = http.request({
+    host: "127.0.0.1",
+    port,
+    method: "POST",
+    headers: { "x-a": "1" },
+    agent: false,
+  });
   request.end("body");
   const told = JSON.parse(await textOf(await responseTo(request))) as unknown[];
   equal(told, ["POST /", "body", "1", ["1"], true, {}, true, true, true]);
