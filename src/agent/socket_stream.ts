@@ -414,8 +414,9 @@ class StreamFeeder implements SocketHandler {
   }
 
   onOpen(): void {
-    this.#stream.feedOpen();
+    // First who writes to it: what a listener writes, or throws, comes behind.
     this.#other?.onOpen();
+    if (!this.#stream.destroyed) this.#stream.feedOpen();
   }
 
   onData(chunk: Uint8Array): void {

@@ -273,6 +273,22 @@ for (const how of ["destroy()", "destroy(error)", "a reset by the server"]) {
 }
 
 const given: Facts = {
+  "order: a body that is written at the socket's 'connect' is with the socket": {
+    answer: (socket) => void socket.pause(),
+    play: async ({ ask, log }) => {
+      const request = ask({ method: "POST" }).on("error", () => {});
+      const connected = new Promise<void>((resolve) =>
+        request.on("socket", (socket) =>
+          socket.on("connect", () => {
+            log(show([request.write("x".repeat(16 << 20)), socket.writableLength > 0]));
+            resolve();
+          }))
+      );
+      request.flushHeaders();
+      await connected;
+      request.destroy();
+    },
+  },
   "order: abort() twice": {
     answer: () => {},
     play: async ({ ask, log }) => {
