@@ -33,8 +33,9 @@ export function lendPrototype(ours: Class, theirs: Class, isOurs: (value: object
     Object.defineProperty(ours.prototype, name, { ...field, ...lent });
   }
   // What theirs calls on itself.
-  for (const [name, field] of Object.entries(Object.getOwnPropertyDescriptors(theirs.prototype as object))) {
-    if (name in ours.prototype || typeof field.value !== "function") continue;
+  for (const name of Reflect.ownKeys(theirs.prototype as object)) {
+    const field = Object.getOwnPropertyDescriptor(theirs.prototype, name);
+    if (name in ours.prototype || typeof field?.value !== "function") continue;
     Object.defineProperty(ours.prototype, name, { ...field, enumerable: false });
   }
 }
