@@ -77,7 +77,7 @@ const allowed = [
   { from: { path: CORE }, to: { path: CORE } },
   { from: { path: "^src/agent/core/latin1\\.ts$" }, to: { path: builtin("buffer") } },
   { from: { path: CONTRACT }, to: { path: CONTRACT } },
-  { from: { path: RUNTIME }, to: { path: [CONTRACT, "^src/runtime/(turn_poll|joined_chunks)\\.ts$"] } },
+  { from: { path: RUNTIME }, to: { path: [CONTRACT, "^src/runtime/(turn_poll|write_queue)\\.ts$"] } },
   {
     from: { path: "^src/runtime/node[a-z0-9_]*\\.ts$" },
     to: {

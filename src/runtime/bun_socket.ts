@@ -14,14 +14,12 @@ import { systemClock } from "../clock.ts";
 import type { BunHandlersLike, BunLike, BunSocketLike } from "./bun_like.ts";
 import { bunTls } from "./bun_tls.ts";
 import { bunError, fromNodeError, type Peer, peerOf, type SocketError, type SocketPhase } from "./errors.ts";
-import { joinChunks, takeFitting } from "./joined_chunks.ts";
 import { addressFamily } from "./addresses.ts";
 import type { ConnectOptions, Socket, SocketHandler, SocketInfo, StartTlsOptions } from "./socket.ts";
 import { admitStartTls, type StartTlsRules } from "./start_tls.ts";
 import { tell, tellData } from "./tell.ts";
+import { HIGH_WATER_BYTES, joinChunks, takeFitting } from "./write_queue.ts";
 
-/** Above this many pending bytes `write()` asks to wait; the node adapter's mark. */
-const HIGH_WATER_BYTES = 65536;
 /** Chunks that wait are joined up to this size. */
 const JOIN_BYTES = 65536;
 

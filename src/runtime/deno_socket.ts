@@ -18,13 +18,10 @@ import { DenoHold } from "./deno_hold.ts";
 import type { DenoConnLike, DenoLike, DenoTcpConnLike } from "./deno_like.ts";
 import { closeQuietly, DenoOpening } from "./deno_opening.ts";
 import { denoError, fromNodeError, type Peer, peerOf, type SocketError, type SocketPhase } from "./errors.ts";
-import { joinChunks, takeFitting } from "./joined_chunks.ts";
 import type { ConnectOptions, Socket, SocketHandler, SocketInfo, StartTlsOptions } from "./socket.ts";
 import { admitStartTls, type StartTlsRules } from "./start_tls.ts";
 import { tell, tellData } from "./tell.ts";
-
-/** From this many pending bytes on `write()` asks to wait; the node adapter's mark. */
-const HIGH_WATER_BYTES = 65536;
+import { HIGH_WATER_BYTES, joinChunks, takeFitting } from "./write_queue.ts";
 
 /** A Socket over one of Deno's connections; see the file's comment. Members are documented in socket.ts. */
 export class DenoSocket implements Socket {

@@ -8,9 +8,7 @@
  */
 
 import type { Socket } from "./socket.ts";
-
-/** From this many early bytes on `write()` asks to wait; the adapters' mark. */
-const HIGH_WATER_BYTES = 65536;
+import { HIGH_WATER_BYTES } from "./write_queue.ts";
 
 /** See the file's comment. The last word on a setting counts. */
 export class EarlyCalls {

@@ -13,9 +13,7 @@
 import type { Duplex } from "node:stream";
 import { systemClock } from "../clock.ts";
 import { endsTooSoon } from "./node_capabilities.ts";
-
-/** From this many pending bytes on `write()` asks to wait: Node's own mark since 22, a pipe's size on Linux. */
-const HIGH_WATER_BYTES = 64 * 1024;
+import { HIGH_WATER_BYTES } from "./write_queue.ts";
 
 /**
  * From this size on a piece is not joined with what was written before it: a system call of both takes a tenth more than one

@@ -15,9 +15,9 @@
 
 import { fromNodeError, SocketError } from "./errors.ts";
 import type { SocketPhase } from "./errors.ts";
-import { joinChunks, takeFitting } from "./joined_chunks.ts";
 import type { Socket, SocketHandler, SocketInfo } from "./socket.ts";
 import { tell, tellData } from "./tell.ts";
+import { HIGH_WATER_BYTES, joinChunks, takeFitting } from "./write_queue.ts";
 
 /** What {@linkcode fromStreams} makes a Socket of. */
 export interface StreamPair {
@@ -52,8 +52,6 @@ export function fromStreams(pair: StreamPair, handler: SocketHandler): Socket {
   return new StreamsSocket(pair, handler);
 }
 
-/** Above this many pending bytes `write()` asks to wait: as in the other adapters. */
-const highWaterMarkBytes = 65_536;
 /** Chunks are joined up to this size, and a BYOB reader is given a buffer of it. */
 const bufferBytes = 65_536;
 
@@ -122,7 +120,7 @@ class StreamsSocket implements Socket {
 
   write(chunk: Uint8Array, more?: boolean): boolean {
     if (this.#state === "closed" || this.#end !== "no") return false;
-    if (chunk.length === 0) return this.#pendingBytes < highWaterMarkBytes;
+    if (chunk.length === 0) return this.#pendingBytes < HIGH_WATER_BYTES;
     this.#queue.push(chunk);
     this.#pendingBytes += chunk.length;
     this.#bytesWritten += chunk.length;
@@ -134,7 +132,7 @@ class StreamsSocket implements Socket {
         this.#pump();
       });
     }
-    return this.#pendingBytes < highWaterMarkBytes;
+    return this.#pendingBytes < HIGH_WATER_BYTES;
   }
 
   end(): void {

@@ -1,10 +1,13 @@
 /**
- * Chunks that wait to be written, as one.
+ * What waits to be written: how much of it is much, and how much goes at once.
  *
- * Owns how many of them are joined. Must not know what they are written to.
+ * Owns the mark and the joining. Must not know what is written to.
  *
  * @module
  */
+
+/** From this many pending bytes on `write()` asks to wait: Node's own mark since 22, a pipe's size on Linux. */
+export const HIGH_WATER_BYTES: number = 64 * 1024;
 
 /** Takes whole chunks off the front of `queue`, which is not empty: the first, and those behind it up to `mostBytes` in all. */
 export function takeFitting(queue: Uint8Array[], mostBytes: number): Uint8Array[] {
