@@ -35,7 +35,7 @@ import type { PoolOf, QueueDeadlineOf, WaiterOf } from "./pool_roles.ts";
 import { emitIn } from "./stream_context.ts";
 import { UnreadWatch } from "./unread_watch.ts";
 import type { Timer } from "../clock.ts";
-import { fromDuplex, openingEvent, showStream } from "../runtime/mod.ts";
+import { fromDuplex, openingEvent, showStream, withClose } from "../runtime/mod.ts";
 import type { Socket } from "../runtime/socket.ts";
 
 /** A slot of the pool. */
@@ -130,7 +130,7 @@ export class PooledConnection implements ConnectionOwner, StreamEvents {
       discard(stream);
       return this.#failDial(refusal, stream !== undefined && stream !== null);
     }
-    this.#setStream(stream!);
+    this.#setStream(withClose(stream!));
     if (this.#dialler!.usesStream) this.#lendNew(stream!, this.#dialler!);
     else {
       this.#attach(fromDuplex(stream!, this.connection));

@@ -50,6 +50,8 @@ export function shownStream(socket: Socket, clock: Clock): Duplex {
 
 /** The stream of a socket for its borrower: the one that users have seen, if any has. */
 export function lent(socket: Socket, seen: Duplex | undefined, clock: Clock): Duplex | undefined {
+  // Its last user has ended it while it lay idle.
+  if (seen?.writableEnded === true) return undefined;
   if (seen instanceof SocketStream) {
     seen.attach();
     return seen;

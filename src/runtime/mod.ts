@@ -40,7 +40,12 @@ export { bindDuplex, fromDuplex } from "./node.ts";
 export { emitWarning, nextTick } from "./process.ts";
 export { fromStreams, type StreamPair } from "./web_streams.ts";
 
-export { connect as connectStream, connectTls as connectTlsStream, openingEvent } from "./node_streams.ts";
+export {
+  connect as connectStream,
+  connectTls as connectTlsStream,
+  openingEvent,
+  withClose,
+} from "./node_streams.ts";
 export type { StreamCallback } from "./node_streams.ts";
 export { StreamSessions } from "./node_stream_sessions.ts";
 export type { AfterPoll } from "./turn_poll.ts";

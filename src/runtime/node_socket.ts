@@ -227,6 +227,7 @@ export class NodeSocket implements Socket, WriterOwner {
     this.#lent = true;
     this.#stream.allowHalfOpen = false;
     this.#stopReading();
+    if (this.#readStyle === "readable") letFlow(this.#stream);
     for (const chunk of this.#waiting.splice(0)) this.#stream.push(chunk);
     bindDuplex(this.#stream, (handler) => this.#take(handler));
     return this.#stream;
@@ -427,6 +428,15 @@ export class NodeSocket implements Socket, WriterOwner {
 
   #socketError(error: unknown): SocketError {
     return fromNodeError(error, { phase: this.phase, ...this.#peer });
+  }
+}
+
+// Node's streams do it a tick behind the last listener of 'readable'; those of readable-stream 3 never, and a listener of 'data'
+// would start nothing.
+function letFlow(stream: Duplex): void {
+  const { _readableState: state } = stream as { _readableState?: { flowing?: boolean | null } };
+  if (state?.flowing === false && stream.listenerCount("readable") === 0) {
+    state.flowing = null;
   }
 }
 

@@ -12,6 +12,7 @@
  */
 
 import * as net from "node:net";
+import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
 import { argumentError } from "./errors.ts";
 import type { StreamSessions } from "./node_stream_sessions.ts";
@@ -50,6 +51,27 @@ export function openingEvent(stream: object): "connect" | "secureConnect" | unde
   };
   if (encrypted === true && secureConnecting === true) return "secureConnect";
   return connecting === true ? "connect" : undefined;
+}
+
+/** What Node's streams and those of readable-stream keep of each half. */
+interface HalfState {
+  emitClose?: boolean;
+}
+
+/**
+ * Has a Duplex that was made with `emitClose: false` tell all the same that it is gone: nothing else of it does. A net.Socket is
+ * made so, and tells it by itself.
+ */
+export function withClose(stream: Duplex): Duplex {
+  if (stream instanceof net.Socket) return stream;
+  const { _readableState, _writableState } = stream as {
+    _readableState?: HalfState;
+    _writableState?: HalfState;
+  };
+  for (const state of [_readableState, _writableState]) {
+    if (state?.emitClose === false) state.emitClose = true;
+  }
+  return stream;
 }
 
 function calledBack<Stream extends net.Socket>(

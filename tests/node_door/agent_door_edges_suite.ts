@@ -1,9 +1,11 @@
 /** The foreign door where a request, its listeners or its agent's methods do what they should not. */
 import { Buffer } from "node:buffer";
+import { EventEmitter } from "node:events";
 import * as http from "node:http";
 import * as https from "node:https";
 import * as net from "node:net";
 import process from "node:process";
+import { Duplex } from "node:stream";
 import * as tls from "node:tls";
 import * as assert from "uvu/assert";
 import { Agent, HttpsAgent } from "@holdfast/agent";
@@ -169,5 +171,86 @@ for (const [name, giveUp] of Object.entries(GIVING_UP)) {
     await one.close();
   });
 }
+
+/** A Duplex that stands for a socket, as libraries make them. */
+function wrapped(socket: net.Socket, made: Duplex): Duplex {
+  made._read = (): void => void socket.resume();
+  made._write = (chunk: Buffer, _encoding: BufferEncoding, done: () => void): void =>
+    void socket.write(chunk, () => done());
+  made._final = (done): void => void socket.end(() => done());
+  made._destroy = (error, done): void => {
+    socket.destroy();
+    done(error);
+  };
+  socket.on("data", (chunk) => void made.push(chunk));
+  socket.on("end", () => void made.push(null));
+  socket.on("error", (error) => void made.destroy(error));
+  return made;
+}
+
+/** As readable-stream 3, which Node's streams once were: what 'readable' has stopped a listener of 'data' does not start. */
+class OldDuplex extends Duplex {
+  override off(event: string, listener: (...args: never[]) => void): this {
+    EventEmitter.prototype.off.call(this, event, listener as () => void);
+    if (event === "readable") process.nextTick(() => this.#update());
+    return this;
+  }
+
+  #update(): void {
+    const { _readableState: state } = this as unknown as { _readableState: { readableListening: boolean } };
+    state.readableListening = this.listenerCount("readable") > 0;
+    if (this.listenerCount("data") > 0) this.resume();
+  }
+}
+
+const DUPLEXES: Readonly<Record<string, () => Duplex>> = {
+  "a Duplex that emits no 'close'": () => new Duplex({ emitClose: false }),
+  "a Duplex of old streams": () => new OldDuplex(),
+};
+
+for (const [name, make] of Object.entries(DUPLEXES)) {
+  for (const [client, get] of [["foreign", http.get], ["own", undefined]] as const) {
+    test(`${name}, ${client}: it is reused, and leaves its place`, async () => {
+      const one = await origin((request, response) => {
+        response.end("ok");
+        if (request.url === "/last") setTimeout(() => request.socket.end(), 5);
+      });
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      agent.createConnection = ({ port }: { port: number }): Duplex =>
+        wrapped(net.connect(port, "127.0.0.1"), make());
+      const ask = async (path: string): Promise<void> => {
+        if (get !== undefined) return assert.is((await send({ port: one.port, agent, path })).body, "ok");
+        const { body } = await agent.request(`http://127.0.0.1:${one.port}${path}`);
+        assert.is(await body.text(), "ok");
+      };
+      for (let round = 0; round < 2; round++) {
+        await ask("/first");
+        await until(() => agent.stats().free === 1);
+        await ask("/last");
+        await until(() => agent.totalSocketCount === 0);
+      }
+      assert.equal([agent.stats().opened, agent.stats().reused], [2, 2]);
+      if (get !== undefined) {
+        const request = get({ host: "127.0.0.1", port: one.port, agent }).on("error", () => {});
+        request.once("socket", () => void request.destroy());
+        await until(() => request.destroyed && agent.totalSocketCount === 0);
+      }
+      agent.destroy();
+      await one.close();
+    });
+  }
+}
+
+test("a parked stream that its last user ends carries no request", async () => {
+  const one = await origin((_request, response) => void response.end("ok"));
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  for (let round = 0; round < 5; round++) {
+    assert.is((await send({ port: one.port, agent })).body, "ok");
+    await until(() => agent.stats().free === 1);
+    for (const stream of Object.values(agent.freeSockets).flat()) stream!.end();
+  }
+  agent.destroy();
+  await one.close();
+});
 
 test.run();
