@@ -59,6 +59,8 @@ export class BunSocket implements Socket {
   #connectMs: number | undefined;
   #native: BunSocketLike | undefined;
   #isReferenced = true;
+  /** The native socket holds the process. */
+  #isHolding = true;
   #noDelay: boolean;
   #keepAlive: boolean;
   #keepAliveDelayMs: number;
@@ -129,7 +131,7 @@ export class BunSocket implements Socket {
     this.#native = native;
     native.setNoDelay(this.#noDelay);
     if (this.#keepAlive) native.setKeepAlive(true, this.#keepAliveDelayMs);
-    if (!this.#isReferenced) native.unref();
+    this.#hold();
     // TLS over a connection that was there before has no such stage.
     if (!this.#isUpgrade) this.#connectMs = this.#endStage();
     if (!this.#isTls) this.#open(native, undefined);
@@ -281,6 +283,7 @@ export class BunSocket implements Socket {
       native.shutdown();
     }
     this.#isCalling = false;
+    if (this.#isPaused) this.#hold();
   }
 
   #takeChunk(): Uint8Array {
@@ -348,12 +351,17 @@ export class BunSocket implements Socket {
 
   pause(): void {
     this.#isPaused = true;
-    if (!this.connecting) this.#native?.pause();
+    if (this.connecting) return;
+    this.#native?.pause();
+    this.#hold();
   }
 
   resume(): void {
     this.#isPaused = false;
-    if (!this.connecting) this.#native?.resume();
+    if (!this.connecting) {
+      this.#native?.resume();
+      this.#hold();
+    }
     if (this.#waiting.length === 0 || this.#isTellDue) return;
     this.#isTellDue = true;
     queueMicrotask(this.#tellWaiting);
@@ -361,12 +369,23 @@ export class BunSocket implements Socket {
 
   ref(): void {
     this.#isReferenced = true;
-    this.#native?.ref();
+    this.#hold();
   }
 
   unref(): void {
     this.#isReferenced = false;
-    this.#native?.unref();
+    this.#hold();
+  }
+
+  // As Node's: one that neither reads nor has anything left to write holds no process.
+  #hold(): void {
+    if (this.#native === undefined) return;
+    const isIdle = this.#isPaused && !this.connecting && this.pendingBytes === 0;
+    const holds = this.#isReferenced && !isIdle;
+    if (holds === this.#isHolding) return;
+    this.#isHolding = holds;
+    if (holds) this.#native.ref();
+    else this.#native.unref();
   }
 
   setNoDelay(on: boolean): void {

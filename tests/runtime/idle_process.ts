@@ -17,6 +17,8 @@ export interface Plan {
   readonly early?: readonly ("ref" | "unref")[];
   /** Calls, in order, in `onOpen`. */
   readonly open?: readonly ("ref" | "unref")[];
+  /** A call at the first `onData`. */
+  readonly data?: "pause";
   /** Another reason for the process to live, ms. */
   readonly livesMs?: number;
 }
@@ -26,12 +28,16 @@ const plan: Plan = JSON.parse(planText);
 const options: ConnectOptions = JSON.parse(target);
 const { connect } = adapters().find(({ capabilities }) => capabilities.adapter === name)!;
 
+let heard = 0;
 const socket: Socket = connect(options, {
   onOpen: () => {
     process.stdout.write("open\n");
     for (const call of plan.open ?? []) socket[call]!();
   },
-  onData: () => void process.stdout.write("data\n"),
+  onData: () => {
+    if (plan.data === undefined || heard++ === 0) process.stdout.write("data\n");
+    if (plan.data !== undefined) socket[plan.data]();
+  },
   onEnd: () => {
     process.stdout.write("end\n");
     socket.end();

@@ -67,6 +67,18 @@ for (const name of ["node", "deno", "bun"] as const) {
     }
   });
 
+  test.needs(
+    here,
+    `${name}: ends by itself where the socket is paused with data to read, and nothing to write`,
+    async () => {
+      const flood: OnConnection = (socket) => {
+        socket.on("error", () => {});
+        socket.write(new Uint8Array(4 << 20));
+      };
+      assert.equal(await run(name, { data: "pause" }, flood), { story: "open data", exitCode: 0 });
+    },
+  );
+
   test.needs(here, `${name}: an unref'd socket reports FIN and RST while the process lives`, async () => {
     const plan: Plan = { open: ["unref"], livesMs: 1_000 };
     const fin = await run(name, plan, later((socket) => void socket.end()));
