@@ -403,7 +403,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
       return;
     }
     // Node's 'close' is the socket's.
-    const { closing } = this;
+    const closing = this.#closing;
     const close = this.#isDuplex ? (): void => this._onClose() : (): void => nextTurn(() => this._onClose());
     // Closed before it was known that the request had gone: Node's TLS says so a turn late.
     if (closing === null || (closing as Partial<Duplex>).closed === true) nextTick(close);
@@ -412,7 +412,7 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
   }
 
   // Whose 'close' is the request's, where the connection closes behind it.
-  get closing(): EventEmitter | null {
+  get #closing(): EventEmitter | null {
     return this.#isDuplex ? this.#stream as EventEmitter : this.res;
   }
 

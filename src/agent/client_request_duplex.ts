@@ -9,7 +9,7 @@
 
 import type { Duplex } from "node:stream";
 import { Connection, type ConnectionOwner, type SpentReason } from "./connection.ts";
-import { ConnectionClosedError } from "./core/errors.ts";
+import { ConnectionClosedError, invalidArgType } from "./core/errors.ts";
 import type { Dispatched, Exchange } from "./exchange.ts";
 import { fromDuplex, returnDuplex } from "../runtime/mod.ts";
 
@@ -90,7 +90,10 @@ export class DuplexExchange implements ConnectionOwner, Dispatched {
   }
 }
 
-/** Calls a user's `createConnection`, which answers by its callback or by what it returns; `answer` is called once. */
+/**
+ * Calls a user's `createConnection`, which answers by its callback or by what it returns, a promise too; `answer` is called
+ * once. What is no stream is an error.
+ */
 export function askForStream<Options>(
   createConnection: (
     options: Options,
@@ -103,12 +106,18 @@ export function askForStream<Options>(
   const once = (error: Error | null, stream?: unknown): void => {
     if (isAnswered) return;
     isAnswered = true;
-    answer(error ?? undefined, stream);
+    if (error || !stream || isEmitter(stream)) answer(error ?? undefined, stream);
+    else answer(invalidArgType("stream of createConnection()", "an instance of Duplex", stream), undefined);
   };
   try {
-    const stream = createConnection(options, once);
-    if (stream) once(null, stream);
+    const given = createConnection(options, once);
+    if (given instanceof Promise) given.then((stream) => once(null, stream), once);
+    else if (given) once(null, given);
   } catch (error) {
     once(error as Error);
   }
+}
+
+function isEmitter(value: unknown): boolean {
+  return typeof (value as { on?: unknown }).on === "function";
 }

@@ -1,12 +1,12 @@
 /**
  * One try of a ClientRequest over one connection.
  *
- * Owns the translation of what a connection tells (`exchange.ts`) into Node's events on request and response, their order
- * , and the moment at which the connection is given back: when the response has been consumed.
+ * Owns the translation of what a connection tells (`exchange.ts`) into Node's events on request and response, their order,
+ * and the moment at which the connection is given back: when the response has been consumed.
  * Knows no agent, option or header. The request's own state is the request's.
  *
  * Strategy: everything that is told runs in the asynchronous context in which the request was made. What Node defers by a
- * tick is deferred by a microtask.
+ * tick is deferred by one.
  *
  * @module
  */

@@ -421,6 +421,7 @@ export class OutgoingMessage extends Stream {
     this.emit("error", cannotPipe());
     return destination;
   }
+
   // To the sink.
 
   /** There is a connection: what waits goes, and what is written from now on goes at once. `keepsSent`: it may go again. */
