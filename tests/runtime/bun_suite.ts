@@ -281,7 +281,7 @@ test("data that Bun gives while paused waits, and so does what follows it", asyn
     assert.equal(seen.log, ["open", "data 1"]);
     await settled();
     assert.equal(seen.log, ["open", "data 1", "data 2"]);
-    assert.equal(log, ["pause", "resume", "pause"]);
+    assert.equal(log, ["pause", "unref", "resume", "ref", "pause", "unref"]);
     seen.dataHook = undefined;
     socket.resume();
     await settled();
