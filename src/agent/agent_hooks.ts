@@ -82,7 +82,7 @@ export class AgentHooks implements PoolHooks {
   }
 
   get isFreePreceded(): boolean {
-    return this.isFreeWatched && this.#agent.listeners("free")[0] !== this.pooling;
+    return this.#agent.listeners("free")[0] !== this.pooling;
   }
 
   openStream(waiter: Waiter, answer: StreamAnswer): void {

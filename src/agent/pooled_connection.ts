@@ -412,11 +412,12 @@ export class PooledConnection implements ConnectionOwner, StreamEvents {
   /** The connection has become idle; `isNews`: nobody has emitted 'free' for it. */
   #release(idleMs: number, isNews: boolean = false): void {
     const { hooks } = this.#pool;
-    if (isNews && hooks.isFreePreceded) return this.#announce(idleMs);
+    const isWatched = isNews && hooks.isFreeWatched;
+    if (isWatched && hooks.isFreePreceded) return this.#announce(idleMs);
     this.#keep(idleMs);
     if (!isNews) return;
     // A stream that nobody has seen has no listener either.
-    const stream = hooks.isFreeWatched ? this.stream : this.#stream;
+    const stream = isWatched ? this.stream : this.#stream;
     if (stream !== undefined) aside(() => stream.emit("free"));
   }
 
