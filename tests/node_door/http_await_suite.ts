@@ -100,13 +100,15 @@ test("'response' and the end of what was cut short with it", async () => {
 
 test("'error' of the request and 'error' of the response behind a chunk that is none", async () => {
   const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+  let breakIt = (): void => {};
   const answer: WireAnswer = (socket) => {
     socket.write(chunked);
-    setTimeout(() => socket.write("zz\r\n"), 10);
+    breakIt = () => void socket.write("zz\r\n");
   };
   await withRequest(answer, {}, async (req) => {
     const [response] = await once(req, "response") as [IncomingMessage];
     response.resume();
+    breakIt();
     equal(await inTurn(req, "error"), ["HPE_INVALID_CHUNK_SIZE"]);
     equal(await inTurn(response as unknown as ClientRequest, "error"), ["ECONNRESET"]);
   });
