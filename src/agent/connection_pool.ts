@@ -59,7 +59,7 @@ export interface PoolHooks extends ConnectionHooks<PooledConnection> {
 }
 
 /** A pool's hooks where there is no agent. */
-export const noHooks: PoolHooks = {
+const noHooks: PoolHooks = {
   keepSocketAlive: undefined,
   reuseSocket: undefined,
   isStreamWatched: false,

@@ -24,9 +24,9 @@ export type { PoolErrorCode, PoolSink } from "./pool_actions.ts";
 export type { Slot, SlotState, Ticket } from "./pool_records.ts";
 
 /** How often a waiter may be passed by a reuse before its turn is enforced. */
-export const MAX_PASSES = 8;
+const MAX_PASSES = 8;
 /** For how long after its first pass a waiter may be passed, ms. */
-export const MAX_PASSING_MS = 100;
+const MAX_PASSING_MS = 100;
 
 /** The caps of a pool: read at each call, so they may change at any time, as Node's do. */
 export interface PoolLimits {

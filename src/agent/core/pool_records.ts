@@ -111,7 +111,7 @@ export class KeyRecord<C, W> implements Linked<KeyRecord<C, W>> {
   /** How many tickets take a new connection alone. */
   fresh = 0;
   /** Nothing is left of it: it is kept for when the key comes again. */
-  isSpare = true;
+  isSpare = false;
   prev: KeyRecord<C, W> | undefined = undefined;
   next: KeyRecord<C, W> | undefined = undefined;
 

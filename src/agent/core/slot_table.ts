@@ -48,9 +48,11 @@ export class SlotTable<C, W> {
   open(name: string, key: string): KeyRecord<C, W> {
     let origin = this.#byKey.get(key);
     if (origin === undefined) origin = this.#make(name, key);
-    else if (origin.isSpare) this.#spare.remove(origin);
-    else return origin;
-    origin.isSpare = false;
+    else if (!origin.isSpare) return origin;
+    else {
+      this.#spare.remove(origin);
+      origin.isSpare = false;
+    }
     const { group } = origin;
     if (group.keys++ === 0) this.names.add(group);
     return origin;
