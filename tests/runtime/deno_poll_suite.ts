@@ -1,7 +1,7 @@
 /** The poll that a byte forces on Deno: who shares it, and what stands in where there is no pair of sockets. */
 import * as assert from "uvu/assert";
 import { suite } from "../harness/suite.ts";
-import type { PairConn, PairingDeno, Place } from "../../src/runtime/deno_pair.ts";
+import type { PairConn, PairingDeno } from "../../src/runtime/deno_pair.ts";
 import { createDenoPoll } from "../../src/runtime/deno_poll.ts";
 import { ManualClock } from "../../src/runtime/manual_clock.ts";
 import { takeUncaught } from "./uncaught.ts";
@@ -10,17 +10,12 @@ const test = suite("one poll of the event loop, on Deno");
 
 /** One end of a pair: what its other end writes is there at once, and is told to a read that waits when the loop polls. */
 class Conn implements PairConn {
-  readonly place: Place;
   isClosed = false;
   reads = 0;
   peer: Conn | undefined;
   #arrive: ((count: number) => void) | undefined;
   #fail: ((error: Error) => void) | undefined;
   #unread: number[] = [];
-
-  constructor(place: Place) {
-    this.place = place;
-  }
 
   read(into: Uint8Array): Promise<number | null> {
     if (this.isClosed) return Promise.reject(new Error("BadResource"));
@@ -31,6 +26,8 @@ class Conn implements PairConn {
     this.reads++;
     return new Promise((resolve, reject) => [this.#arrive, this.#fail] = [resolve, reject]);
   }
+
+  setNoDelay(): void {}
 
   write(bytes: Uint8Array): Promise<number> {
     if (this.isClosed) return Promise.reject(new Error("BadResource"));
@@ -57,20 +54,16 @@ interface World extends PairingDeno {
   open(): number;
 }
 
-type Kind = "unix" | "tcp";
-
 interface WorldOptions {
-  /** What the program may use. */
-  readonly granted?: readonly Kind[];
-  /** What there is. */
-  readonly works?: readonly Kind[];
+  /** The program may use the loopback. */
+  readonly isGranted?: boolean;
+  /** There is a loopback. */
+  readonly works?: boolean;
   /** Somebody else is accepted in our place. */
-  readonly strangers?: readonly Kind[];
+  readonly isStranger?: boolean;
 }
 
-const kindOf = ({ transport }: Place): Kind => transport === "unix" ? "unix" : "tcp";
-
-function world({ granted = ["tcp"], works = ["unix", "tcp"], strangers = [] }: WorldOptions = {}): World {
+function world({ isGranted = true, works = true, isStranger = false }: WorldOptions = {}): World {
   const near: Conn[] = [];
   const far: Conn[] = [];
   return {
@@ -78,25 +71,28 @@ function world({ granted = ["tcp"], works = ["unix", "tcp"], strangers = [] }: W
     far,
     open: () => [...near, ...far].filter((conn) => !conn.isClosed).length,
     permissions: {
-      querySync: ({ host }) => ({
-        state: granted.includes(host === undefined ? "unix" : "tcp") ? "granted" : "prompt",
-      }),
+      querySync: ({ host }) => {
+        assert.is(host, "127.0.0.1");
+        return { state: isGranted ? "granted" : "prompt" };
+      },
     },
     listen: (place) => {
-      if (!works.includes(kindOf(place))) throw new Error("InvalidInput");
+      assert.equal(place, { hostname: "127.0.0.1", port: 0 });
+      if (!works) throw new Error("AddrNotAvailable");
       return {
-        addr: place.transport === "unix" ? place : { port: 1 },
+        addr: { port: 1 },
         accept: () => {
-          far.push(new Conn(place));
+          far.push(new Conn());
           return Promise.resolve(far.at(-1)!);
         },
         close: () => {},
       };
     },
     connect: (place) => {
-      near.push(new Conn(place));
+      assert.equal(place, { hostname: "127.0.0.1", port: 1 });
+      near.push(new Conn());
       const [one, other] = [near.at(-1)!, far.at(-1)!];
-      if (!strangers.includes(kindOf(place))) [one.peer, other.peer] = [other, one];
+      if (!isStranger) [one.peer, other.peer] = [other, one];
       return Promise.resolve(one);
     },
   };
@@ -193,53 +189,10 @@ test("a broken pair is closed, a timer stands in, and the next poll has a new pa
   }
 });
 
-const pairs: readonly (readonly [what: string, kind: Kind, options: WorldOptions])[] = [
-  ["the loopback where that alone is permitted", "tcp", { granted: ["tcp"] }],
-  ["a unix socket where the net is permitted", "unix", { granted: ["unix", "tcp"] }],
-  ["the loopback where there are no abstract names", "tcp", { granted: ["unix", "tcp"], works: ["tcp"] }],
-];
-for (const [what, kind, options] of pairs) {
-  test(`uses ${what}`, async () => {
-    const deno = world(options);
-    let isCalled = false;
-    createDenoPoll(deno, new ManualClock())(() => isCalled = true);
-    await settle();
-    assert.is(deno.near.length, 1);
-    assert.is(kindOf(deno.near[0]!.place), kind);
-    poll(deno);
-    await settle();
-    assert.ok(isCalled);
-  });
-}
-
-test("no two pairs meet in the same place", async () => {
-  const deno = world({ granted: ["unix"] });
-  for (const _ of ["a", "b"]) createDenoPoll(deno, new ManualClock())(() => {});
-  await settle();
-  const [one, other] = deno.near.map(({ place }) => (place as { path: string }).path);
-  assert.match(one!, /^\0holdfast-[0-9a-f-]{36}$/);
-  assert.is.not(one, other);
-});
-
-test("a pair with a stranger at its other end is closed, and the next kind is used", async () => {
-  const deno = world({ granted: ["unix", "tcp"], strangers: ["unix"] });
-  const clock = new ManualClock();
-  let isCalled = false;
-  createDenoPoll(deno, clock)(() => isCalled = true);
-  await settle();
-  assert.is(deno.near.length, 1);
-  await clock.advance(1_000);
-  await settle();
-  assert.equal(deno.near.map(({ place }) => kindOf(place)), ["unix", "tcp"]);
-  assert.is(deno.open(), 2);
-  poll(deno);
-  await settle();
-  assert.ok(isCalled);
-});
-
 const nothings: readonly (readonly [what: string, options: WorldOptions])[] = [
-  ["without the permission", { granted: [] }],
-  ["with strangers", { granted: ["unix", "tcp"], strangers: ["unix", "tcp"] }],
+  ["without the permission", { isGranted: false }],
+  ["without a loopback", { works: false }],
+  ["with a stranger at the other end", { isStranger: true }],
 ];
 for (const [what, options] of nothings) {
   test(`a timer stands in ${what}`, async () => {
