@@ -9,6 +9,7 @@
  * ```
  */
 import { build, emptyDir } from "@deno/dnt";
+import { shareDefaultExports } from "./commonjs_default.ts";
 import { packageFields, readDenoConfig } from "./npm_manifest.ts";
 
 const config = await readDenoConfig();
@@ -31,6 +32,7 @@ await build({
   test: true,
   testPattern: "tests/smoke_deno.ts",
   async postBuild(): Promise<void> {
+    await shareDefaultExports(new URL("../npm/", import.meta.url));
     for (const file of ["LICENSE", "README.md", "CHANGELOG.md"]) await Deno.copyFile(file, `npm/${file}`);
   },
 });

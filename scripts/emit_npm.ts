@@ -5,6 +5,7 @@
  * A stand-in and not dnt: where JSR cannot be reached dnt cannot be had. Node 20 cannot run TypeScript, so it is this
  * output that the suite runs over there.
  */
+import { shareDefaultExports } from "./commonjs_default.ts";
 import { runCommand } from "./command.ts";
 import { packageManifest, readDenoConfig } from "./npm_manifest.ts";
 
@@ -23,6 +24,7 @@ export async function emitNpm(): Promise<string | undefined> {
   ]);
   const complaints = results.filter((text) => text !== undefined);
   if (complaints.length > 0) return complaints.join("\n");
+  await shareDefaultExports(out);
   await writeManifests();
   await linkSelf();
 }

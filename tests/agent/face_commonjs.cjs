@@ -56,8 +56,18 @@ const missing = (ours, theirs) =>
   Object.keys(theirs).filter(isDocumented).filter((name) => !(name in ours) || !(name in ours.default));
 console.log("missing:", [...missing(http, builtin), ...missing(https, builtinHttps)].join(" "));
 
-// As tools do that measure requests.
+// As tools do that measure requests, or answer them: whoever imports the default export is to see it.
 const { request } = http;
-http.request = (...args) => request(...args);
-assert.notStrictEqual(http.request, request);
-console.log("its functions can be replaced");
+const replacement = (...args) => request(...args);
+http.request = replacement;
+assert.strictEqual(http.default.request, replacement);
+http.request = request;
+for (const module of [http, https]) {
+  assert.strictEqual(module.default, module);
+  assert.strictEqual(module.__esModule, true);
+  assert.deepStrictEqual(
+    Object.keys(module).filter((name) => name === "default" || name === "__esModule"),
+    [],
+  );
+}
+console.log("it is the default export itself");

@@ -9,7 +9,7 @@ test("require() gives one assignable globalAgent and every documented name", asy
   const expected = `globalAgent is one variable
 new ClientRequest() asks it
 missing:${" "}
-its functions can be replaced
+it is the default export itself
 `;
   assert.equal(await runScript("tests/agent/face_commonjs.cjs"), { exitCode: 0, output: expected });
 });
