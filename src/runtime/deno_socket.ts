@@ -21,6 +21,7 @@ import { denoError, fromNodeError, type Peer, peerOf, type SocketError, type Soc
 import type { ConnectOptions, Socket, SocketHandler, SocketInfo, StartTlsOptions } from "./socket.ts";
 import { admitStartTls, type StartTlsRules } from "./start_tls.ts";
 import { tell, tellData } from "./tell.ts";
+import { nextTurn } from "../clock.ts";
 import { HIGH_WATER_BYTES, joinChunks, takeFitting } from "./write_queue.ts";
 
 /** A Socket over one of Deno's connections; see the file's comment. Members are documented in socket.ts. */
@@ -53,6 +54,10 @@ export class DenoSocket implements Socket {
   #writing: Uint8Array | undefined;
   #joined: Uint8Array | undefined;
   #isFlushDue = false;
+  /** Writes since something was read. */
+  #unanswered = 0;
+  /** Until the next turn of the loop, or until they are enough, pieces wait for others. */
+  #isGathering = false;
   #isEnding = false;
   #finState: "none" | "sending" | "sent" = "none";
 
@@ -144,6 +149,7 @@ export class DenoSocket implements Socket {
   #deliver(count: number | null): void {
     if (count === null) return this.#endReading(this.#opening.isTls ? true : undefined);
     const buffer = this.#buffer!;
+    this.#unanswered = 0;
     this.bytesRead += count;
     // Much came: the next read gets a large buffer; little came, or the socket was parked in a pool: a small one.
     this.#wantsLarge = count >= SMALL_BYTES;
@@ -194,7 +200,7 @@ export class DenoSocket implements Socket {
     this.bytesWritten += chunk.length;
     this.pendingBytes += chunk.length;
     const isNext = more !== true && this.#queue.length === 0;
-    if (isNext && this.#writing === undefined && !this.connecting) this.#send(chunk);
+    if (isNext && this.#writing === undefined && !this.#isGathering && !this.connecting) this.#send(chunk);
     else this.#queue.push(chunk);
     if (more !== true) this.#flush();
     else if (!this.#isFlushDue) {
@@ -207,6 +213,7 @@ export class DenoSocket implements Socket {
   #flush(): void {
     this.#isFlushDue = false;
     if (this.connecting || this.destroyed || this.#writing !== undefined) return;
+    if (this.#isGathering && !this.#isEnding && this.pendingBytes < JOINED_BYTES) return;
     if (this.#queue.length > 0) this.#send(this.#takeChunk());
     else if (this.#isEnding && this.#finState === "none") this.#sendFin();
   }
@@ -219,15 +226,29 @@ export class DenoSocket implements Socket {
   }
 
   #send(chunk: Uint8Array): void {
+    if (++this.#unanswered > 1 && chunk.length <= JOINED_BYTES && !this.#isGathering) this.#gather();
+    this.#write(chunk);
+  }
+
+  #write(chunk: Uint8Array): void {
     this.#writing = chunk;
     this.#conn!.write(chunk).then(this.#onWritten, this.#onWriteError);
+  }
+
+  // A write is mostly done in the same turn: each piece of an upload would be a call of the system.
+  #gather(): void {
+    this.#isGathering = true;
+    nextTurn(() => {
+      this.#isGathering = false;
+      this.#flush();
+    });
   }
 
   readonly #onWritten = (count: number): void => {
     const chunk = this.#writing!;
     if (this.#isShut) return this.#releaseJoined();
     this.pendingBytes -= count;
-    if (count < chunk.length) return this.#send(chunk.subarray(count));
+    if (count < chunk.length) return this.#write(chunk.subarray(count));
     this.#releaseJoined();
     if (this.pendingBytes === 0) tell(this.handler, this.handler.onDrain);
     this.#flush();

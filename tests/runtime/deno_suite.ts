@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers";
 import * as assert from "uvu/assert";
 import { createDenoConnect } from "../../src/runtime/deno.ts";
 import type { DenoLike } from "../../src/runtime/deno.ts";
@@ -296,6 +297,48 @@ test("the buffer that chunks are joined in is used again once it is written, and
     return buffer;
   };
   assert.is(await joinedWrite(), await joinedWrite());
+  socket.destroy();
+  await seen.closed;
+});
+
+test("pieces of an upload that are written in one turn go together, and wait for no more than is joined", async () => {
+  const { conn, socket, seen, log } = await opened();
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  log.length = 0;
+  socket.write(bytes("head"));
+  await conn.take(4);
+  socket.write(bytes("a"));
+  await conn.take(1);
+  socket.write(bytes("b"));
+  socket.write(bytes("c"));
+  assert.equal(log, ["write head", "write a"]);
+  await turn();
+  assert.equal(log, ["write head", "write a", "write bc"]);
+  await conn.take(2);
+  const large = new Uint8Array(JOINED_BYTES - 1);
+  socket.write(large);
+  assert.is(conn.writes.length, 0);
+  socket.write(bytes("de"));
+  assert.is(conn.writes[0]!.bytes, large);
+  await conn.take(large.length);
+  assert.is(conn.writes.length, 0);
+  socket.end();
+  assert.equal(log.slice(4), ["write de"]);
+  await conn.take(2);
+  assert.equal(log.slice(5), ["closeWrite"]);
+  socket.destroy();
+  await seen.closed;
+});
+
+test("a piece behind an answer waits for nothing", async () => {
+  const { conn, socket, seen, log } = await opened();
+  for (let round = 0; round < 3; round++) {
+    log.length = 0;
+    socket.write(bytes("request"));
+    assert.equal(log, ["write request"]);
+    await conn.take(7);
+    await conn.give(bytes("answer"));
+  }
   socket.destroy();
   await seen.closed;
 });
