@@ -1,7 +1,7 @@
 /** Facts of orders that need more than one listener to see: the agent's, the socket's, what others are given and when. */
 import type { Buffer } from "node:buffer";
 import { AsyncLocalStorage } from "node:async_hooks";
-import type { Agent } from "node:http";
+import type { Agent, ClientRequest } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import {
@@ -272,6 +272,24 @@ for (const how of ["destroy()", "destroy(error)", "a reset by the server"]) {
   }
 }
 
+/** A request that has no answer yet is given up; what `giveUp` returns is called once it has closed. */
+function givenUp(
+  giveUp: (request: ClientRequest, log: (line: string) => void) => (() => void) | void,
+): Facts[string] {
+  return {
+    answer: () => {},
+    play: async ({ ask, log }) => {
+      const request = ask();
+      events(request, log);
+      await told(request.end(), "finish");
+      const closed = told(request, "close");
+      const afterwards = giveUp(request, log);
+      await closed;
+      afterwards?.();
+    },
+  };
+}
+
 const given: Facts = {
   "order: a body that is written at the socket's 'connect' is with the socket": {
     answer: (socket) => void socket.pause(),
@@ -289,31 +307,15 @@ const given: Facts = {
       request.destroy();
     },
   },
-  "order: abort() twice": {
-    answer: () => {},
-    play: async ({ ask, log }) => {
-      const request = ask();
-      events(request, log);
-      await told(request.end(), "finish");
-      const closed = told(request, "close");
-      request.abort();
-      request.abort();
-      await closed;
-    },
-  },
-  "order: destroy() twice, with two errors": {
-    answer: () => {},
-    play: async ({ ask, log }) => {
-      const request = ask();
-      events(request, log);
-      await told(request.end(), "finish");
-      const closed = told(request, "close");
-      request.destroy(new Error("first"));
-      request.destroy(new Error("second"));
-      await closed;
-      log(show(request.errored));
-    },
-  },
+  "order: abort() twice": givenUp((request) => {
+    request.abort();
+    request.abort();
+  }),
+  "order: destroy() twice, with two errors": givenUp((request, log) => {
+    request.destroy(new Error("first"));
+    request.destroy(new Error("second"));
+    return () => log(show(request.errored));
+  }),
   "order: what 'information' is given": {
     answer: (socket) =>
       void socket.write(
