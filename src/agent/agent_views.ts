@@ -34,7 +34,7 @@ export function poolViews(pool: ConnectionPool): PoolViews {
     freeSockets: makeView({ names, member: (name) => streamsOf(core.free(name)) }) as SocketsView,
     requests: makeView({
       names,
-      member: (name) => core.queued(name)?.map(({ waiter }) => waiter.request),
+      member: (name) => core.queued(name)?.map(({ waiter }) => waiter!.request),
     }) as RequestsView,
   };
 }

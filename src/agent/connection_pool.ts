@@ -201,7 +201,7 @@ export class ConnectionPool
   /** Takes a waiter out of the queue; false: it is not there. */
   cancel(waiter: Waiter): boolean {
     this.#leaveLine(waiter);
-    return waiter.ticket !== undefined && this.core.cancel(waiter.ticket);
+    return waiter.ticket !== undefined && this.core.cancel(waiter, waiter.ticket);
   }
 
   #leaveLine(waiter: Waiter): void {

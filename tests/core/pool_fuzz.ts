@@ -288,7 +288,7 @@ class Episode {
     const [waiter, [ticket, twin]] = this.#random.pick([...this.#tickets]);
     this.#tell(`cancel ${waiter}`);
     const wasQueued = twin !== undefined && this.#model.cancel(twin);
-    this.#expectEqual(this.#pool.cancel(ticket), wasQueued, "cancel()");
+    this.#expectEqual(this.#pool.cancel(waiter, ticket), wasQueued, "cancel()");
     if (wasQueued) this.#unanswered.delete(waiter);
     if (this.#random.once(2)) this.#tickets.delete(waiter);
   }

@@ -115,7 +115,7 @@ export class LoggedPool {
   }
 
   cancel(waiter: string): string[] {
-    assert.is(this.core.cancel(this.ticket(waiter)), true);
+    assert.is(this.core.cancel(waiter, this.ticket(waiter)), true);
     return this.drain();
   }
 

@@ -8,8 +8,9 @@ import * as assert from "uvu/assert";
 import { type Expiring, EXPIRY_GRAIN_MS, type ExpiryQueue } from "../../src/agent/core/expiry_queue.ts";
 import type { Heap, HeapItem } from "../../src/agent/core/heap.ts";
 import { Link, type ListOf } from "../../src/agent/core/linked_list.ts";
-import type { KeyRecord } from "../../src/agent/core/pool_records.ts";
+import { KeyRecord, NameRecord, type Ticket } from "../../src/agent/core/pool_records.ts";
 import type { SlotTable } from "../../src/agent/core/slot_table.ts";
+import type { WaitingQueue } from "../../src/agent/core/waiting_queue.ts";
 import { Random } from "./pool_fuzz.ts";
 
 /** An item of a heap. */
@@ -141,4 +142,52 @@ export function checkSpareRecords(table: SlotTable<object, object>, beforeStep: 
     assert.is(table.find(name) !== undefined, isKnown, `name ${name}`);
   }
   assert.ok(forgotten > 100, `${forgotten} were forgotten`);
+}
+
+/** WaitingQueue gives the ticket that was left last to who comes next, as new, and keeps as many as are queued, or 64. */
+export function checkSpareTickets(
+  queue: WaitingQueue<object, number>,
+  beforeStep: () => void = () => {},
+): void {
+  type Place = Ticket<object, number>;
+  const random = new Random(4);
+  const origins = ["a", "b", "c"].map((key) => new KeyRecord<object, number>(key, new NameRecord(key)));
+  const queued: Place[] = [];
+  let spare: Place[] = [];
+  const dropped = new Set<Place>();
+  let sequence = 0;
+  let isGrowing = true;
+  for (let step = 0; step < 8_000; step++) {
+    beforeStep();
+    // Times of growth, and times of decay that leave many, few or none.
+    if (random.once(400)) isGrowing = !isGrowing;
+    const oldest = queue.oldestReady;
+    if (oldest !== undefined && random.once(2)) queue.promise(oldest);
+    if (random.once(8) !== isGrowing) {
+      const origin = random.pick(origins);
+      const isFresh = random.once(4);
+      const ticket = queue.add(origin, step, step + 0.5, isFresh);
+      const known = spare.pop();
+      assert.ok(known === undefined || ticket === known);
+      assert.not(dropped.has(ticket) || queued.includes(ticket));
+      assert.is(ticket.origin, origin);
+      assert.equal(
+        [ticket.waiter, ticket.sequence, ticket.queuedAt, ticket.isFresh, ticket.stage, ticket.passes],
+        [step, sequence++, step + 0.5, isFresh, "waiting", 0],
+      );
+      queued.push(ticket);
+    } else if (queued.length > 0) {
+      const [ticket] = queued.splice(random.below(queued.length), 1);
+      ticket!.passes = 3;
+      const { waiter } = ticket!;
+      assert.is(queue.take(ticket!), waiter);
+      assert.is(ticket!.waiter, undefined);
+      spare.push(ticket!);
+      const kept = Math.max(64, queued.length);
+      for (const ticket of spare.slice(0, -kept)) dropped.add(ticket);
+      spare = spare.slice(-kept);
+    }
+    assert.is(queue.waiting + queue.promised, queued.length);
+  }
+  assert.ok(dropped.size > 100, `${dropped.size} were dropped`);
 }

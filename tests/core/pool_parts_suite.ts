@@ -2,6 +2,7 @@ import { ExpiryQueue } from "../../src/agent/core/expiry_queue.ts";
 import { Heap } from "../../src/agent/core/heap.ts";
 import { LinkedList } from "../../src/agent/core/linked_list.ts";
 import { SlotTable } from "../../src/agent/core/slot_table.ts";
+import { WaitingQueue } from "../../src/agent/core/waiting_queue.ts";
 import { suite } from "../harness/suite.ts";
 import {
   checkExpiryBuckets,
@@ -9,6 +10,7 @@ import {
   checkHeap,
   checkList,
   checkSpareRecords,
+  checkSpareTickets,
 } from "./pool_parts.ts";
 
 const test = suite("PoolCore's parts");
@@ -17,6 +19,9 @@ test("Heap.top is the lowest rank through random changes", () => checkHeap(new H
 
 test("SlotTable knows what is in use, and of the rest what was so last", () =>
   checkSpareRecords(new SlotTable()));
+
+test("WaitingQueue gives the ticket that was left last to who comes next", () =>
+  checkSpareTickets(new WaitingQueue()));
 
 test("LinkedList keeps the order of arrival and lets anyone leave", () => checkList(new LinkedList()));
 

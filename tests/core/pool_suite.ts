@@ -362,7 +362,7 @@ test("cancel() takes a waiter out without touching a slot (D7)", () => {
   pool.open("a1");
   pool.acquire("a2", "a3");
   assert.equal(pool.cancel("a2"), []);
-  assert.is(pool.core.cancel(pool.ticket("a2")), false);
+  assert.is(pool.core.cancel("a2", pool.ticket("a2")), false);
   assert.equal(pool.release("a1"), ["assigned", "assign #a1 to a3"]);
 });
 
@@ -371,7 +371,19 @@ test("cancel() is false once a connect has been decided upon", () => {
   pool.open("a1");
   pool.acquire("a2");
   pool.closed("a1");
-  assert.is(pool.core.cancel(pool.ticket("a2")), false);
+  assert.is(pool.core.cancel("a2", pool.ticket("a2")), false);
+});
+
+test("cancel() with the ticket of a place long left touches nobody who has come since", () => {
+  const pool = new LoggedPool({ maxSockets: 1 });
+  pool.open("a1");
+  pool.acquire("a2");
+  assert.equal(pool.release("a1"), ["assigned", "assign #a1 to a2"]);
+  pool.acquire("a3");
+  assert.is(pool.ticket("a3"), pool.ticket("a2"), "the ticket is used again");
+  assert.is(pool.core.cancel("a2", pool.ticket("a2")), false);
+  assert.equal(pool.release("a1"), ["assigned", "assign #a1 to a3"]);
+  assert.is(pool.ticket("a3").waiter, undefined, "nobody's request is kept alive");
 });
 
 test("cancel() of a promised waiter hands the promise on", () => {

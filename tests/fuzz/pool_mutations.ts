@@ -21,12 +21,14 @@ import type { ExpiryQueue } from "../../src/agent/core/expiry_queue.ts";
 import type { Heap } from "../../src/agent/core/heap.ts";
 import type { PoolLimits } from "../../src/agent/core/pool.ts";
 import type { SlotTable } from "../../src/agent/core/slot_table.ts";
+import type { WaitingQueue } from "../../src/agent/core/waiting_queue.ts";
 import { type FuzzedPool, fuzzPool } from "../core/pool_fuzz.ts";
 import {
   checkExpiryBuckets,
   checkExpiryOrder,
   checkHeap,
   checkSpareRecords,
+  checkSpareTickets,
   type Idle,
   type Ranked,
 } from "../core/pool_parts.ts";
@@ -76,11 +78,12 @@ function survives(fault: Fault | undefined): boolean {
     turns = 0;
   };
   try {
-    const { PoolCore, Heap, ExpiryQueue, SlotTable } = compile(fault, countTurn);
+    const { PoolCore, Heap, ExpiryQueue, SlotTable, WaitingQueue } = compile(fault, countTurn);
     checkExpiryBuckets(new ExpiryQueue());
     checkExpiryOrder(new ExpiryQueue(), startStep);
     checkHeap(new Heap(), startStep);
     checkSpareRecords(new SlotTable(), startStep);
+    checkSpareTickets(new WaitingQueue(), startStep);
     for (const seed of SEEDS) fuzzPool((limits) => new PoolCore(limits), seed, STEPS_PER_SEED, startStep);
     return true;
   } catch {
@@ -93,6 +96,7 @@ interface Mutant {
   readonly Heap: new () => Heap<Ranked>;
   readonly ExpiryQueue: new () => ExpiryQueue<Idle>;
   readonly SlotTable: new () => SlotTable<object, object>;
+  readonly WaitingQueue: new () => WaitingQueue<object, number>;
 }
 
 function compile(fault: Fault | undefined, countTurn: () => void): Mutant {

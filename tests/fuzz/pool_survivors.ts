@@ -62,10 +62,4 @@ export const SURVIVORS: readonly (readonly [reason: string, faults: readonly str
       "pool_records: expiresAt: number = Infinity; | Infinity -> 0",
     ],
   ],
-  [
-    "Sequence numbers are compared with each other alone",
-    [
-      "waiting_queue: #sequence = 0; | 0 -> 1",
-    ],
-  ],
 ];

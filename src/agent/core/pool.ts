@@ -80,7 +80,7 @@ export class PoolCore<C, W> {
 
   /**
    * A request wants a connection. Decides on assign, connect or reject; or queues the waiter, after having a free
-   * connection closed if that makes room, and returns its ticket.
+   * connection closed if that makes room, and returns its ticket, which is its own until it is told or gives up.
    *
    * Equal keys must come with equal names.
    *
@@ -158,8 +158,7 @@ export class PoolCore<C, W> {
     const own = origin.queue.first?.item;
     const rival = this.#queue.oldestFor(group);
     if (own !== undefined && mayServe(own, rival, now)) {
-      this.#queue.take(own);
-      this.#lend(slot, own.waiter);
+      this.#lend(slot, this.#queue.take(own));
       this.#settle(group);
       return "assigned";
     }
@@ -196,13 +195,17 @@ export class PoolCore<C, W> {
     this.closed(slot);
   }
 
-  /** A queued waiter gives up. False if it was no longer queued: a connect or an assign has been decided upon. */
-  cancel(ticket: Ticket<C, W>): boolean {
+  /**
+   * A queued waiter gives up. False if it was no longer queued: a connect or an assign has been decided upon. `ticket` is
+   * the last that acquire() gave for this waiter.
+   */
+  cancel(waiter: W, ticket: Ticket<C, W>): boolean {
     this.refresh();
-    if (ticket.stage === "left") return false;
+    if (ticket.waiter !== waiter) return false;
+    const { origin } = ticket;
     this.#queue.take(ticket);
-    this.#settle(ticket.origin.group);
-    this.#slots.sweep(ticket.origin);
+    this.#settle(origin.group);
+    this.#slots.sweep(origin);
     return true;
   }
 
@@ -227,11 +230,12 @@ export class PoolCore<C, W> {
       for (const ticket of group.queue) tickets.push(ticket);
     }
     tickets.sort((a, b) => a.sequence - b.sequence);
-    for (const ticket of tickets) {
-      this.#queue.take(ticket);
-      this.#slots.sweep(ticket.origin);
-    }
-    return tickets.map((ticket) => ticket.waiter);
+    return tickets.map((ticket) => {
+      const { origin } = ticket;
+      const waiter = this.#queue.take(ticket);
+      this.#slots.sweep(origin);
+      return waiter;
+    });
   }
 
   /** Applies changed limits at once instead of at the next call. */
@@ -394,7 +398,7 @@ export class PoolCore<C, W> {
     while (this.#slots.held < this.#maxTotalSockets) {
       const ticket = this.#queue.oldestDue;
       if (ticket === undefined) return;
-      this.#connect(ticket.origin, ticket.waiter);
+      this.#connect(ticket.origin, ticket.waiter!);
       this.#queue.take(ticket);
     }
   }

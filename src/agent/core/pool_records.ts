@@ -61,20 +61,22 @@ export class Slot<C, W> {
  * - `waiting`: both caps, or one, leave it no slot
  * - `blocked`: promised the slot of a closing connection; its own name is still full
  * - `due`: promised the slot of a closing connection; any slot that comes back will do
- * - `left`: no longer queued
  */
-export type TicketStage = "waiting" | "blocked" | "due" | "left";
+export type TicketStage = "waiting" | "blocked" | "due";
 
-/** A queued waiter's place: itself a link of its name's queue. */
+/**
+ * A queued waiter's place: itself a link of its name's queue. Once it is left it may become another waiter's: whoever
+ * keeps it looks at `waiter`.
+ */
 export class Ticket<C, W> implements Linked<Ticket<C, W>> {
-  /** Who waits. */
-  readonly waiter: W;
+  /** Who waits; undefined: nobody, it was left. */
+  waiter: W | undefined;
   /** When it began to wait, ms. */
-  readonly queuedAt: number;
+  queuedAt: number;
   /** Order of arrival over all names. */
-  readonly sequence: number;
+  sequence: number;
   /** True: it takes a new connection alone. */
-  readonly isFresh: boolean;
+  isFresh: boolean;
   /** How far it has got. */
   stage: TicketStage = "waiting";
   /** How many later waiters were served before it, out of order. */
@@ -85,7 +87,7 @@ export class Ticket<C, W> implements Linked<Ticket<C, W>> {
   heapIndex = -1;
   prev: Ticket<C, W> | undefined = undefined;
   next: Ticket<C, W> | undefined = undefined;
-  readonly origin: KeyRecord<C, W>;
+  origin: KeyRecord<C, W>;
   readonly inKey: Link<Ticket<C, W>> = new Link(this);
 
   /** Makes a waiting ticket. */
