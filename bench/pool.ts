@@ -10,7 +10,14 @@
  */
 // deno-lint-ignore-file no-console -- this is a command: its output is the console
 import process from "node:process";
-import { PoolCore, type PoolLimits, type PoolSink, type Slot, type Ticket } from "../src/agent/core/pool.ts";
+import {
+  type Place,
+  PoolCore,
+  type PoolLimits,
+  type PoolSink,
+  type Slot,
+  type Ticket,
+} from "../src/agent/core/pool.ts";
 
 const ROUNDS = 9;
 /** Before these: what a task is made of is collected in them. */
@@ -21,6 +28,9 @@ const LENT_SLOTS = 65_536;
 const MANY: readonly number[] = [10, 100, 1_000, 10_000, 100_000];
 const SOCKETS: readonly number[] = [1, 10, 100, 1_000, 5_000, 20_000];
 const ORIGINS: readonly number[] = [1, 10, 100, 1_000, 10_000];
+
+/** For rows with one origin. */
+const ONE: Place = { name: "a", key: "a", record: undefined };
 
 /** Work of one size; `operations` of them a call. */
 interface Task {
@@ -69,9 +79,9 @@ class Rig implements PoolSink<number, number> {
 
   reject(): void {}
 
-  acquire(key: string): BenchTicket | undefined {
+  acquire(place: Place): BenchTicket | undefined {
     this.#now += 0.05;
-    const ticket = this.pool.acquire(this.#waiters++, key, key, this.#now);
+    const ticket = this.pool.acquire(this.#waiters++, place, this.#now);
     this.pool.drain(this);
     return ticket;
   }
@@ -99,17 +109,21 @@ function times(count: number, body: (i: number) => void): void {
   for (let i = 0; i < count; i++) body(i);
 }
 
-function keys(count: number): string[] {
-  return Array.from({ length: count }, (_, i) => `host${i}:80:`);
+function places(count: number): Place[] {
+  return Array.from({ length: count }, (_, i) => placeOf(`host${i}:80:`));
+}
+
+function placeOf(name: string): Place {
+  return { name, key: name, record: undefined };
 }
 
 /** One request at a time while `sockets` are parked. */
 function amongFree(sockets: number, scheduling: "lifo" | "fifo"): Task {
   const rig = new Rig({ scheduling });
-  times(sockets, () => rig.acquire("a"));
+  times(sockets, () => rig.acquire(ONE));
   times(sockets, () => rig.release());
   const once = (): void => {
-    rig.acquire("a");
+    rig.acquire(ONE);
     rig.release();
   };
   return { operations: OPERATIONS, run: () => times(OPERATIONS, once) };
@@ -118,10 +132,10 @@ function amongFree(sockets: number, scheduling: "lifo" | "fifo"): Task {
 /** All sockets busy: one ends its request, the next request takes it. */
 function amongBusy(sockets: number): Task {
   const rig = new Rig({ maxSockets: sockets });
-  times(sockets, () => rig.acquire("a"));
+  times(sockets, () => rig.acquire(ONE));
   const once = (): void => {
     rig.release();
-    rig.acquire("a");
+    rig.acquire(ONE);
   };
   return { operations: OPERATIONS, run: () => times(OPERATIONS, once) };
 }
@@ -129,10 +143,10 @@ function amongBusy(sockets: number): Task {
 /** 10 sockets and a queue: each release serves the oldest, and one more joins. */
 function withWaiting(waiting: number, limits: Partial<PoolLimits>): Task {
   const rig = new Rig(limits);
-  times(10 + waiting, () => rig.acquire("a"));
+  times(10 + waiting, () => rig.acquire(ONE));
   const once = (): void => {
     rig.release();
-    rig.acquire("a");
+    rig.acquire(ONE);
   };
   return { operations: OPERATIONS, run: () => times(OPERATIONS, once) };
 }
@@ -140,13 +154,13 @@ function withWaiting(waiting: number, limits: Partial<PoolLimits>): Task {
 /** Somebody in the midst of the queue gives up, and another joins. */
 function cancelling(waiting: number): Task {
   const rig = new Rig({ maxSockets: 10 });
-  times(10, () => rig.acquire("a"));
-  const tickets = Array.from({ length: waiting }, () => rig.acquire("a")!);
+  times(10, () => rig.acquire(ONE));
+  const tickets = Array.from({ length: waiting }, () => rig.acquire(ONE)!);
   let at = 0;
   const once = (): void => {
     at = (at + 7_919) % waiting;
     rig.pool.cancel(tickets[at]!.waiter!, tickets[at]!);
-    tickets[at] = rig.acquire("a")!;
+    tickets[at] = rig.acquire(ONE)!;
   };
   return { operations: OPERATIONS, run: () => times(OPERATIONS, once) };
 }
@@ -154,7 +168,7 @@ function cancelling(waiting: number): Task {
 /** Each origin has a parked socket; both caps are full. */
 function originsReused(origins: number): Task {
   const rig = new Rig({ maxSockets: 2, maxTotalSockets: origins });
-  const names = keys(origins);
+  const names = places(origins);
   for (const name of names) rig.acquire(name);
   times(origins, () => rig.release());
   const once = (i: number): void => {
@@ -167,7 +181,7 @@ function originsReused(origins: number): Task {
 /** 100 sockets for all, 2 for each origin, all in use, and others wait everywhere: each release is a close and a connect. */
 function originsWaiting(origins: number): Task {
   const rig = new Rig({ maxSockets: 2, maxTotalSockets: 100 });
-  const names = keys(origins);
+  const names = places(origins);
   times(100 + 20_000, (i) => rig.acquire(names[i % origins]!));
   let at = 0;
   const once = (): void => {
@@ -182,10 +196,10 @@ function originsWaiting(origins: number): Task {
  * that gives its socket back, of the one that is served, and of the one that joins: 8 objects each, found by their name.
  */
 function originsTouched(origins: number): Task {
-  const names = keys(origins);
-  const records = new Map(names.map((name) => [name, Array.from({ length: 8 }, () => new Touched())]));
+  const names = places(origins);
+  const records = new Map(names.map(({ name }) => [name, Array.from({ length: 8 }, () => new Touched())]));
   const touch = (at: number): void => {
-    for (const object of records.get(names[at % origins]!)!) object.count++;
+    for (const object of records.get(names[at % origins]!.name)!) object.count++;
   };
   const once = (i: number): void => {
     touch(i);
@@ -205,7 +219,7 @@ function closing(sockets: number): Task {
   const rig = new Rig({});
   return {
     operations: sockets,
-    prepare: () => times(sockets, () => rig.acquire("a")),
+    prepare: () => times(sockets, () => rig.acquire(ONE)),
     run: () => rig.closeAll(),
   };
 }

@@ -22,6 +22,7 @@ import {
   plainName,
   secureName,
 } from "./endpoint_table.ts";
+import type { Place } from "./core/pool.ts";
 import type { SpareParsers } from "./core/spare_parsers.ts";
 import { RecentMap } from "./recent_map.ts";
 import { authorizationOf, type RequestTarget, unbracketed } from "./options.ts";
@@ -90,8 +91,13 @@ export class AgentEndpoints {
     const isSecure = this.#agent.protocol === "https:" || options["protocol"] === "https:";
     const isReplacedName = isReplaced(this.#agent.getName);
     const nameOf = (of: NodeOptions): string => this.#nameOf(of);
-    const { name, key, connect, parsers } = this.#table.find(options, isSecure, nameOf, isReplacedName);
-    return { name, key, connect, options, isSecure, parsers };
+    const { name, key, place, connect, parsers } = this.#table.find(
+      options,
+      isSecure,
+      nameOf,
+      isReplacedName,
+    );
+    return { name, key, place, connect, options, isSecure, parsers };
   }
 
   /**
@@ -196,6 +202,7 @@ export class AgentEndpoints {
 class RequestEndpoint implements KnownEndpoint {
   readonly name: string;
   readonly key: string;
+  readonly place: Place;
   readonly connect: ConnectOptions;
   readonly isSecure: boolean;
   readonly parsers: SpareParsers;
@@ -207,6 +214,7 @@ class RequestEndpoint implements KnownEndpoint {
   constructor(known: KnownEndpoint, own: object, given: NodeOptions, hostHeader: unknown) {
     this.name = known.name;
     this.key = known.key;
+    this.place = known.place;
     this.connect = known.connect;
     this.isSecure = known.isSecure;
     this.parsers = known.parsers;

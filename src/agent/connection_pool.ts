@@ -182,9 +182,8 @@ export class ConnectionPool
   }
 
   #admit(waiter: Waiter, isFresh: boolean): void {
-    const { name, key } = waiter.endpoint;
     const now = this.clock.now();
-    waiter.ticket = this.core.acquire(waiter, name, key, now, isFresh);
+    waiter.ticket = this.core.acquire(waiter, waiter.endpoint.place, now, isFresh);
     const { queueTimeout } = this.settings;
     if (waiter.ticket !== undefined && queueTimeout !== Infinity) {
       waiter.deadline = this.#queueDeadlines.add({ waiter, at: now + queueTimeout, timeoutMs: queueTimeout });

@@ -10,6 +10,7 @@
  * @module
  */
 
+import type { Place } from "./core/pool.ts";
 import { SpareParsers } from "./core/spare_parsers.ts";
 import type { Endpoint } from "./exchange.ts";
 import { familyOf, probeDelay } from "./options.ts";
@@ -30,6 +31,8 @@ BareOptions.prototype = Object.freeze(Object.create(null));
 
 /** An endpoint and the options it was made from. */
 export interface KnownEndpoint extends Endpoint {
+  /** Its name and its key, as the pool takes them. */
+  readonly place: Place;
   /** What of a request's options makes the endpoint; `createConnection` is given these. Not to be written into. */
   readonly options: NodeOptions;
   /** The connection has to be encrypted. */
@@ -231,9 +234,11 @@ export class EndpointTable {
     for (const option of [...names, ...CONNECT_NAMES]) {
       if (options[option] !== undefined) kept[option] = options[option];
     }
+    const key = parts.join(" ");
     return {
       name,
-      key: parts.join(" "),
+      key,
+      place: { name, key, record: undefined },
       connect: connectOptionsOf(options, isSecure),
       options: kept,
       isSecure,

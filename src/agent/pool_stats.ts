@@ -12,6 +12,8 @@ const MAX_NAMES = 16_384;
 
 /** Counts since the agent was made, for one name. */
 export class NameCounts {
+  /** Those that these were added to when their name was forgotten, and that count on for who holds these. */
+  heir: NameCounts | undefined = undefined;
   /** Connections that were opened. */
   opened = 0;
   /** Dials that failed or were called off. */
@@ -26,6 +28,11 @@ export class NameCounts {
   readonly dialled: Record<string, number> = {};
   /** Connections that have closed, by reason. */
   readonly closed: Record<string, number> = {};
+
+  /** Counts a request that was given a connection which had served before. */
+  reuse(): void {
+    (this.heir ?? this).reused++;
+  }
 
   /** Counts a close. */
   close(reason: string): void {
@@ -58,7 +65,10 @@ export class PoolStats {
   unread = 0;
   /** What the names that are not kept any more add up to. */
   readonly others: NameCounts = new NameCounts();
-  readonly #names = new RecentMap<NameCounts>(MAX_NAMES, (counts) => this.others.add(counts));
+  readonly #names = new RecentMap<NameCounts>(MAX_NAMES, (counts) => {
+    this.others.add(counts);
+    counts.heir = this.others;
+  });
 
   /** The counts of a name, made if there are none. */
   of(name: string): NameCounts {

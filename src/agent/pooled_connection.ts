@@ -32,6 +32,7 @@ import {
   StreamListeners,
 } from "./pooled_stream.ts";
 import type { PoolOf, QueueDeadlineOf, WaiterOf } from "./pool_roles.ts";
+import type { NameCounts } from "./pool_stats.ts";
 import { emitIn } from "./stream_context.ts";
 import { UnreadWatch } from "./unread_watch.ts";
 import type { Timer } from "../clock.ts";
@@ -63,6 +64,8 @@ export class PooledConnection implements ConnectionOwner, StreamEvents {
   /** Whom it is dialled for, until it is open: an idle connection holds nothing of its first request. */
   #dialler: Waiter | undefined;
   #stream: Duplex | undefined;
+  /** Of its name, from when it is open. */
+  #counts: NameCounts | undefined;
   // Made for a stream that somebody sees: an idle connection of our own requests has none.
   #listeners: StreamListeners | undefined;
   #hasSocket = false;
@@ -200,7 +203,7 @@ export class PooledConnection implements ConnectionOwner, StreamEvents {
       // Lost meanwhile, though it may not have said so yet: once it is gone its slot is dialled anew.
       if (this.#next !== waiter || this.connection.socket.destroyed) return;
       this.#next = undefined;
-      this.#pool.stats.of(this.slot.name).reused++;
+      this.#counts!.reuse();
       waiter.start(this);
     });
   }
@@ -405,7 +408,8 @@ export class PooledConnection implements ConnectionOwner, StreamEvents {
     this.#phase = "open";
     this.#dialler = undefined;
     this.#connectTimer?.cancel();
-    stats.of(this.slot.name).opened++;
+    this.#counts = stats.of(this.slot.name);
+    this.#counts.opened++;
     return true;
   }
 

@@ -51,4 +51,15 @@ test("the counts of names that are not kept any more are in the whole", () => {
   assert.ok([...stats.names()].length <= 16_384);
 });
 
+test("counts go on being counted for who holds them when their name is not kept any more", () => {
+  const stats = new PoolStats();
+  const held = stats.of("held");
+  held.reuse();
+  for (let n = 0; n < 40_000; n++) stats.of(`${n}`);
+  assert.not([...stats.names()].includes("held"));
+  held.reuse();
+  stats.of("held").reuse();
+  assert.is(stats.total().reused, 3);
+});
+
 test.run();

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { PoolCore, PoolLimits, PoolSink, Slot, Ticket } from "../../src/agent/core/pool.ts";
+import type { Place, PoolCore, PoolLimits, PoolSink, Slot, Ticket } from "../../src/agent/core/pool.ts";
 import { type ModelSlot, type ModelTicket, PoolModel } from "./pool_model.ts";
 
 /** A pool over integers. */
@@ -61,8 +61,9 @@ export function fuzzPool(
   beforeStep: () => void = () => {},
 ): void {
   const random = new Random(seed);
+  const places = new Map<string, Place>();
   for (let done = 0; done < steps; done += STEPS_PER_EPISODE) {
-    const episode = new Episode(makePool, random);
+    const episode = new Episode(makePool, random, places);
     try {
       for (let step = 0; step < STEPS_PER_EPISODE; step++) {
         beforeStep();
@@ -83,6 +84,8 @@ type Limits = { -readonly [K in keyof PoolLimits]: PoolLimits[K] };
 
 class Episode {
   readonly #random: Random;
+  /** Of all episodes: what a place knows may be another pool's. */
+  readonly #places: Map<string, Place>;
   readonly #limits: Limits;
   /** The highest caps since the step began: a cap lowered in its midst binds from the next on. */
   #loosest: Limits;
@@ -112,8 +115,9 @@ class Episode {
   };
   #now = 1000;
 
-  constructor(makePool: (limits: PoolLimits) => FuzzedPool, random: Random) {
+  constructor(makePool: (limits: PoolLimits) => FuzzedPool, random: Random, places: Map<string, Place>) {
     this.#random = random;
+    this.#places = places;
     this.#names = random.pick([1, 2, 3, 5, 40]);
     this.#keysPerName = 1 + random.below(3);
     this.#calm = random.pick([2, 3, 8, 40]);
@@ -214,20 +218,30 @@ class Episode {
   #acquire(): void {
     const name = `n${this.#random.below(this.#names)}`;
     const key = `${name}k${this.#random.below(this.#keysPerName)}`;
+    const place = this.#placeOf(name, key);
     const waiter = ++this.#waiters;
     const isFresh = this.#random.once(6);
     this.#tell(`acquire ${waiter} ${key}${isFresh ? " fresh" : ""} at ${this.#now}`);
     if (isFresh) this.#fresh.add(waiter);
     this.#unanswered.add(waiter);
     const ticket = isFresh || this.#random.once(2)
-      ? this.#pool.acquire(waiter, name, key, this.#now, isFresh)
-      : this.#pool.acquire(waiter, name, key, this.#now);
+      ? this.#pool.acquire(waiter, place, this.#now, isFresh)
+      : this.#pool.acquire(waiter, place, this.#now);
     this.#model.acquire(waiter, name, key, this.#now, isFresh);
     const twin = this.#model.tickets.find((ticket) => ticket.waiter === waiter);
     this.#expectEqual(ticket?.waiter, twin?.waiter, "ticket");
     if (ticket === undefined) return;
     this.#expectEqual(ticket.queuedAt, this.#now, "queuedAt");
     this.#tickets.set(waiter, [ticket, twin]);
+  }
+
+  /** The one that was given before, which knows where its record is, or was; or one that knows nothing. */
+  #placeOf(name: string, key: string): Place {
+    const known = this.#places.get(key);
+    if (known !== undefined && !this.#random.once(4)) return known;
+    const place: Place = { name, key, record: undefined };
+    this.#places.set(key, place);
+    return place;
   }
 
   #connected(slot: PoolSlot, model: ModelSlot): void {

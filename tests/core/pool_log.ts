@@ -6,12 +6,18 @@
  */
 import * as assert from "uvu/assert";
 import {
+  type Place,
   PoolCore,
   type PoolLimits,
   type PoolSink,
   type Slot,
   type Ticket,
 } from "../../src/agent/core/pool.ts";
+
+/** Where a waiter wants to go. */
+function placeOf(waiter: string): Place {
+  return { name: waiter[0]!, key: waiter.slice(0, -1), record: undefined };
+}
 
 type Limits = { -readonly [K in keyof PoolLimits]: PoolLimits[K] };
 
@@ -62,7 +68,7 @@ export class LoggedPool {
 
   /** Decides only; the lines come with the next call that drains. */
   ask(waiter: string, isFresh: boolean = false): void {
-    const ticket = this.core.acquire(waiter, waiter[0]!, waiter.slice(0, -1), this.now, isFresh);
+    const ticket = this.core.acquire(waiter, placeOf(waiter), this.now, isFresh);
     if (ticket !== undefined) this.#tickets.set(waiter, ticket);
   }
 

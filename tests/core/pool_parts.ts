@@ -8,7 +8,7 @@ import * as assert from "uvu/assert";
 import { type Expiring, EXPIRY_GRAIN_MS, type ExpiryQueue } from "../../src/agent/core/expiry_queue.ts";
 import type { Heap, HeapItem } from "../../src/agent/core/heap.ts";
 import { Link, type ListOf } from "../../src/agent/core/linked_list.ts";
-import { KeyRecord, NameRecord, type Ticket } from "../../src/agent/core/pool_records.ts";
+import { KeyRecord, NameRecord, type Place, type Ticket } from "../../src/agent/core/pool_records.ts";
 import type { SlotTable } from "../../src/agent/core/slot_table.ts";
 import type { WaitingQueue } from "../../src/agent/core/waiting_queue.ts";
 import { Random } from "./pool_fuzz.ts";
@@ -109,6 +109,7 @@ export function checkSpareRecords(table: SlotTable<object, object>, beforeStep: 
   const random = new Random(3);
   const used = new Map<string, Origin>();
   const spare = new Map<string, Origin>();
+  const places = new Map<string, Place>();
   const all = Array.from({ length: 300 }, (_, n) => `${n % 100} ${n}`);
   let forgotten = 0;
   for (let step = 0; step < 6_000; step++) {
@@ -128,7 +129,9 @@ export function checkSpareRecords(table: SlotTable<object, object>, beforeStep: 
         forgotten++;
       }
     } else {
-      const origin = table.open(key.split(" ")[0]!, key);
+      const place = places.get(key) ?? { name: key.split(" ")[0]!, key, record: undefined };
+      if (random.once(2)) places.set(key, place);
+      const origin = table.open(place);
       assert.is(origin, known ?? origin);
       assert.not([...used.values(), ...spare.values()].includes(origin) && known === undefined);
       spare.delete(key);
@@ -151,7 +154,9 @@ export function checkSpareTickets(
 ): void {
   type Place = Ticket<object, number>;
   const random = new Random(4);
-  const origins = ["a", "b", "c"].map((key) => new KeyRecord<object, number>(key, new NameRecord(key)));
+  const origins = ["a", "b", "c"].map((key) =>
+    new KeyRecord<object, number>(key, new NameRecord(key), undefined)
+  );
   const queued: Place[] = [];
   let spare: Place[] = [];
   const dropped = new Set<Place>();

@@ -514,7 +514,7 @@ test("open(), free() and queued() show one name", () => {
   const pool = new LoggedPool({ maxSockets: 3 });
   pool.open("a1", "ax1");
   pool.park("a2");
-  pool.core.acquire("ax2", "a", "ax", 7);
+  pool.core.acquire("ax2", { name: "a", key: "ax", record: undefined }, 7);
   assert.equal(pool.core.open("a")!.map((slot) => slot.waiter), ["a1", "ax1"]);
   assert.is(pool.core.free("a"), undefined, "a2's was closed for ax2");
   const [ticket] = pool.core.queued("a")!;

@@ -16,12 +16,12 @@
  */
 import { ActionQueue, type PoolSink } from "./pool_actions.ts";
 import type { ListOf } from "./linked_list.ts";
-import type { KeyRecord, NameRecord, Slot, Ticket } from "./pool_records.ts";
+import type { KeyRecord, NameRecord, Place, Slot, Ticket } from "./pool_records.ts";
 import { SlotTable } from "./slot_table.ts";
 import { WaitingQueue } from "./waiting_queue.ts";
 
 export type { PoolErrorCode, PoolSink } from "./pool_actions.ts";
-export type { Slot, SlotState, Ticket } from "./pool_records.ts";
+export type { Place, Slot, SlotState, Ticket } from "./pool_records.ts";
 
 /** How often a waiter may be passed by a reuse before its turn is enforced. */
 const MAX_PASSES = 8;
@@ -82,19 +82,16 @@ export class PoolCore<C, W> {
    * A request wants a connection. Decides on assign, connect or reject; or queues the waiter, after having a free
    * connection closed if that makes room, and returns its ticket, which is its own until it is told or gives up.
    *
-   * Equal keys must come with equal names.
-   *
    * @param isFresh true: never a connection that has served before, whatever is free (the first retry of a request)
    */
   acquire(
     waiter: W,
-    name: string,
-    key: string,
+    place: Place,
     now: number,
     isFresh: boolean = false,
   ): Ticket<C, W> | undefined {
     this.refresh();
-    const origin = this.#slots.open(name, key);
+    const origin = this.#slots.open(place);
     const free = isFresh ? undefined : this.#unexpired(origin, now);
     if (free !== undefined) {
       this.#slots.unpark(free);

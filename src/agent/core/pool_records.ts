@@ -100,6 +100,16 @@ export class Ticket<C, W> implements Linked<Ticket<C, W>> {
   }
 }
 
+/** Where a waiter wants to go. Equal keys must come with equal names. */
+export interface Place {
+  /** What `maxSockets` counts. */
+  readonly name: string;
+  /** Whose connections may serve each other's requests. */
+  readonly key: string;
+  /** The pool's own: where it found what it knows of the key the last time, so that it need not look for it. */
+  record: object | undefined;
+}
+
 /** What is known of one key: whose connections may serve each other's requests. Itself a link of the spare ones. */
 export class KeyRecord<C, W> implements Linked<KeyRecord<C, W>> {
   readonly key: string;
@@ -114,13 +124,16 @@ export class KeyRecord<C, W> implements Linked<KeyRecord<C, W>> {
   fresh = 0;
   /** Nothing is left of it: it is kept for when the key comes again. */
   isSpare = false;
+  /** The table that knows it; undefined: it was forgotten. */
+  table: object | undefined;
   prev: KeyRecord<C, W> | undefined = undefined;
   next: KeyRecord<C, W> | undefined = undefined;
 
   /** Makes an empty record. */
-  constructor(key: string, group: NameRecord<C, W>) {
+  constructor(key: string, group: NameRecord<C, W>, table: object | undefined) {
     this.key = key;
     this.group = group;
+    this.table = table;
   }
 }
 

@@ -10,7 +10,7 @@
  */
 import { ExpiryQueue } from "./expiry_queue.ts";
 import { LinkedList, type ListOf } from "./linked_list.ts";
-import { KeyRecord, NameRecord, Slot } from "./pool_records.ts";
+import { KeyRecord, NameRecord, type Place, Slot } from "./pool_records.ts";
 
 /** Spare records: as many as are in use, or so many. */
 const MIN_SPARE = 64;
@@ -44,10 +44,10 @@ export class SlotTable<C, W> {
     return this.#byName.get(name);
   }
 
-  /** The record of a key that is to have a slot or a ticket, made if there is none. */
-  open(name: string, key: string): KeyRecord<C, W> {
-    let origin = this.#byKey.get(key);
-    if (origin === undefined) origin = this.#make(name, key);
+  /** The record of a place that is to have a slot or a ticket, made if there is none. */
+  open(place: Place): KeyRecord<C, W> {
+    let origin = this.#lookUp(place);
+    if (origin === undefined) place.record = origin = this.#make(place);
     else if (!origin.isSpare) return origin;
     else {
       this.#spare.remove(origin);
@@ -58,13 +58,22 @@ export class SlotTable<C, W> {
     return origin;
   }
 
-  #make(name: string, key: string): KeyRecord<C, W> {
+  /** Among ten thousand keys that are not in the processor's cache a Map costs as much as all the rest of a request here. */
+  #lookUp(place: Place): KeyRecord<C, W> | undefined {
+    const last = place.record as KeyRecord<C, W> | undefined;
+    if (last?.table === this) return last;
+    const origin = this.#byKey.get(place.key);
+    place.record = origin;
+    return origin;
+  }
+
+  #make({ name, key }: Place): KeyRecord<C, W> {
     let group = this.#byName.get(name);
     if (group === undefined) {
       group = new NameRecord<C, W>(name);
       this.#byName.set(name, group);
     }
-    const origin = new KeyRecord<C, W>(key, group);
+    const origin = new KeyRecord<C, W>(key, group, this);
     group.records++;
     this.#byKey.set(key, origin);
     return origin;
@@ -84,6 +93,7 @@ export class SlotTable<C, W> {
     const { group, key } = origin;
     this.#spare.remove(origin);
     this.#byKey.delete(key);
+    origin.table = undefined;
     if (--group.records === 0) this.#byName.delete(group.name);
   }
 
