@@ -11,6 +11,8 @@ export const SURVIVORS: readonly (readonly [reason: string, faults: readonly str
     [
       "linked_list: link.prev = undefined; | link.prev = undefined; -> {}",
       "linked_list: link.prev = undefined; | link.prev -> link.next",
+      "slot_table: if (last?.table === this) return last; | if (last?.table === this) return last; -> {}",
+      "slot_table: place.record = origin; | place.record = origin; -> {}",
       "expiry_queue: if (bucket.size === 0) this.#order.set(bucket, dueAt); | if (bucket.size === 0) this.#order.set(bucket, dueAt); -> this.#order.set(bucket, dueAt);",
       "pool_actions: this.#subjects[this.#next] = undefined; | this.#subjects[this.#next] = undefined; -> {}",
       "pool_actions: if (this.#next === this.#end) this.#next = this.#end = 0; | if (this.#next === this.#end) this.#next = this.#end = 0; -> {}",

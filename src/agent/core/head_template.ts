@@ -24,7 +24,12 @@ const MAX_CREDIT = 8;
 export class HeadTemplate {
   // The one that was right last comes first.
   #guesses: HeadGuess[] = [];
-  #credit = MAX_CREDIT;
+  #credit: number;
+
+  /** Empty; `credit`: 0 for one that stays so. */
+  constructor(credit: number = MAX_CREDIT) {
+    this.#credit = credit;
+  }
 
   /** True while guessing pays. */
   get isOpen(): boolean {

@@ -17,14 +17,18 @@ const MAX_SPARE = 64;
 
 const spare: ResponseParser[] = [];
 
+/** For the first head of an origin: a guess is as large as half of what else is kept of one, and many are asked once. */
+const NO_HEADS = new HeadTemplate(0);
+
 /** The parsers of one origin. */
 export class SpareParsers {
   #connections = 0;
-  #heads = new HeadTemplate();
+  #heads: HeadTemplate | undefined;
+  #isFirst = true;
 
   /** What the origin's heads look like: for a parser with limits of its own. */
   get heads(): HeadTemplate {
-    return this.#heads;
+    return this.#heads ??= new HeadTemplate();
   }
 
   /** One more connection may take from here. */
@@ -34,14 +38,18 @@ export class SpareParsers {
 
   /** One less: with the last one it is forgotten what the heads look like. */
   leave(): void {
-    if (--this.#connections === 0) this.#heads = new HeadTemplate();
+    if (--this.#connections > 0) return;
+    this.#heads = undefined;
+    this.#isFirst = true;
   }
 
   /** A parser with the limits that parsers have by default, at rest. */
   take(): ResponseParser {
+    const heads = this.#isFirst ? NO_HEADS : this.heads;
+    this.#isFirst = false;
     const parser = spare.pop();
-    if (parser === undefined) return new ResponseParser(undefined, this.#heads);
-    parser.expect(this.#heads);
+    if (parser === undefined) return new ResponseParser(undefined, heads);
+    parser.expect(heads);
     return parser;
   }
 
