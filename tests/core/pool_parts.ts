@@ -123,10 +123,11 @@ export function checkSpareRecords(table: SlotTable<object, object>, beforeStep: 
       table.sweep(known);
       table.sweep(known);
       if (used.delete(key)) spare.set(key, known);
-      for (const oldest of spare.keys()) {
+      for (const [oldest, record] of spare) {
         if (spare.size <= Math.max(64, used.size)) break;
         spare.delete(oldest);
         forgotten++;
+        assert.not(record.place?.record === record, "a place keeps what was forgotten");
       }
     } else {
       const place = places.get(key) ?? { name: key.split(" ")[0]!, key, record: undefined };

@@ -126,6 +126,8 @@ export class KeyRecord<C, W> implements Linked<KeyRecord<C, W>> {
   isSpare = false;
   /** The table that knows it; undefined: it was forgotten. */
   table: object | undefined;
+  /** The place that was last shown where it is. */
+  place: Place | undefined = undefined;
   prev: KeyRecord<C, W> | undefined = undefined;
   next: KeyRecord<C, W> | undefined = undefined;
 

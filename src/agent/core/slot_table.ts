@@ -47,7 +47,7 @@ export class SlotTable<C, W> {
   /** The record of a place that is to have a slot or a ticket, made if there is none. */
   open(place: Place): KeyRecord<C, W> {
     let origin = this.#lookUp(place);
-    if (origin === undefined) place.record = origin = this.#make(place);
+    if (origin === undefined) origin = this.#make(place);
     else if (!origin.isSpare) return origin;
     else {
       this.#spare.remove(origin);
@@ -63,11 +63,12 @@ export class SlotTable<C, W> {
     const last = place.record as KeyRecord<C, W> | undefined;
     if (last?.table === this) return last;
     const origin = this.#byKey.get(place.key);
-    place.record = origin;
+    if (origin !== undefined) show(place, origin);
     return origin;
   }
 
-  #make({ name, key }: Place): KeyRecord<C, W> {
+  #make(place: Place): KeyRecord<C, W> {
+    const { name, key } = place;
     let group = this.#byName.get(name);
     if (group === undefined) {
       group = new NameRecord<C, W>(name);
@@ -76,6 +77,7 @@ export class SlotTable<C, W> {
     const origin = new KeyRecord<C, W>(key, group, this);
     group.records++;
     this.#byKey.set(key, origin);
+    show(place, origin);
     return origin;
   }
 
@@ -94,6 +96,9 @@ export class SlotTable<C, W> {
     this.#spare.remove(origin);
     this.#byKey.delete(key);
     origin.table = undefined;
+    // Places outlive the records: tens of thousands may be remembered.
+    const { place } = origin;
+    if (place?.record === origin) place.record = undefined;
     if (--group.records === 0) this.#byName.delete(group.name);
   }
 
@@ -172,4 +177,9 @@ export class SlotTable<C, W> {
     this.free.remove(slot.inPool);
     this.expiry.remove(slot);
   }
+}
+
+function show(place: Place, origin: KeyRecord<unknown, unknown>): void {
+  place.record = origin;
+  origin.place = place;
 }
