@@ -57,7 +57,7 @@ export function checkChunk(chunk: unknown): void {
 
 /** See the file's comment. */
 export class OutgoingBody {
-  /** write() has been called, or end() with data. */
+  /** write() or end() has brought data. */
   isStarted = false;
   /** The Content-Length that the head says. */
   declaredLength: number | undefined;
@@ -100,7 +100,8 @@ export class OutgoingBody {
     this.#checkLength(length, isLast);
     if (this.#message._header === null) {
       if (isLast) this.#message._contentLength = length;
-      this.isStarted = true;
+      // An empty piece is no body: it sends the head, as flushHeaders() does, and a GET's has no framing.
+      this.isStarted = length > 0;
       this.#message._implicitHeader();
     }
     if (length > 0 && !this.#announcesBody) this.#announceBody(isLast ? length : null);

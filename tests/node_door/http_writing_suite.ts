@@ -192,4 +192,26 @@ test("writableLength counts the head and the chunks' lines, so that a low high w
   await origin.close();
 });
 
+// As stripe writes each of its requests: write("") and end().
+test("an empty piece makes no body of a GET; what comes behind it is framed", async () => {
+  for (const method of ["GET", "HEAD", "DELETE", "OPTIONS"]) {
+    for (const pieces of [[""], [new Uint8Array(0)], ["", "a"]]) {
+      const origin = await wireOrigin((socket) => setTimeout(() => socket.end(ok()), 5));
+      const agent = new http.Agent({ keepAlive: true });
+      const req = http.request({ host: "127.0.0.1", port: origin.port, method, agent });
+      logOf(req);
+      for (const piece of pieces) is(req.write(piece), true);
+      is(req.headersSent, true);
+      req.end();
+      await closed(req);
+      const [head, body] = origin.received.join("").split(/(?<=\r\n)\r\n([^]*)/);
+      is(head?.startsWith(`${method} / HTTP/1.1\r\n`), true, head);
+      is(head?.includes("Transfer-Encoding"), pieces.length > 1, head);
+      is(body, pieces.length > 1 ? "1\r\na\r\n0\r\n\r\n" : "");
+      agent.destroy();
+      await origin.close();
+    }
+  }
+});
+
 test.run();
