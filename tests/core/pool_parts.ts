@@ -100,6 +100,10 @@ export function checkExpiryBuckets(queue: ExpiryQueue<Idle>): void {
   assert.is(idle[2]!.bucket, bucket, "one busy connection makes no bucket a request");
 }
 
+function placeOf(key: string): Place {
+  return { name: key.split(" ")[0]!, key, record: undefined };
+}
+
 /**
  * SlotTable knows the keys in use, and of the others those that were in use last: as many, or 64. A record is the same until it is
  * forgotten, and a name is known as long as one of its keys is.
@@ -109,9 +113,10 @@ export function checkSpareRecords(table: SlotTable<object, object>, beforeStep: 
   const random = new Random(3);
   const used = new Map<string, Origin>();
   const spare = new Map<string, Origin>();
-  const places = new Map<string, Place>();
   const all = Array.from({ length: 300 }, (_, n) => `${n % 100} ${n}`);
-  let forgotten = 0;
+  // Every other key is asked for by two places.
+  const places = new Map(all.map((key, n) => [key, Array.from({ length: 1 + n % 2 }, () => placeOf(key))]));
+  const forgotten = new Set<Origin>();
   for (let step = 0; step < 6_000; step++) {
     beforeStep();
     const key = random.pick(all);
@@ -126,14 +131,15 @@ export function checkSpareRecords(table: SlotTable<object, object>, beforeStep: 
       for (const [oldest, record] of spare) {
         if (spare.size <= Math.max(64, used.size)) break;
         spare.delete(oldest);
-        forgotten++;
-        assert.not(record.place?.record === record, "a place keeps what was forgotten");
+        forgotten.add(record);
+        const [only, other] = places.get(oldest)!;
+        assert.ok(other !== undefined || only!.record === undefined, "a place keeps what was forgotten");
       }
     } else {
-      const place = places.get(key) ?? { name: key.split(" ")[0]!, key, record: undefined };
-      if (random.once(2)) places.set(key, place);
+      const place = random.pick(places.get(key)!);
       const origin = table.open(place);
-      assert.is(origin, known ?? origin);
+      assert.ok(known === undefined ? !forgotten.has(origin) : origin === known);
+      assert.ok(place.record === origin);
       assert.not([...used.values(), ...spare.values()].includes(origin) && known === undefined);
       spare.delete(key);
       used.set(key, origin);
@@ -145,7 +151,7 @@ export function checkSpareRecords(table: SlotTable<object, object>, beforeStep: 
     const isKnown = [...used.values(), ...spare.values()].some(({ group }) => group.name === name);
     assert.is(table.find(name) !== undefined, isKnown, `name ${name}`);
   }
-  assert.ok(forgotten > 100, `${forgotten} were forgotten`);
+  assert.ok(forgotten.size > 100, `${forgotten.size} were forgotten`);
 }
 
 /** WaitingQueue gives the ticket that was left last to who comes next, as new, and keeps as many as are queued, or 64. */
@@ -156,7 +162,7 @@ export function checkSpareTickets(
   type Place = Ticket<object, number>;
   const random = new Random(4);
   const origins = ["a", "b", "c"].map((key) =>
-    new KeyRecord<object, number>(key, new NameRecord(key), undefined)
+    new KeyRecord<object, number>(placeOf(key), new NameRecord(key), queue)
   );
   const queued: Place[] = [];
   let spare: Place[] = [];

@@ -127,13 +127,14 @@ export class KeyRecord<C, W> implements Linked<KeyRecord<C, W>> {
   /** The table that knows it; undefined: it was forgotten. */
   table: object | undefined;
   /** The place that was last shown where it is. */
-  place: Place | undefined = undefined;
+  place: Place;
   prev: KeyRecord<C, W> | undefined = undefined;
   next: KeyRecord<C, W> | undefined = undefined;
 
   /** Makes an empty record. */
-  constructor(key: string, group: NameRecord<C, W>, table: object | undefined) {
-    this.key = key;
+  constructor(place: Place, group: NameRecord<C, W>, table: object) {
+    this.key = place.key;
+    this.place = place;
     this.group = group;
     this.table = table;
   }

@@ -63,7 +63,9 @@ export class SlotTable<C, W> {
     const last = place.record as KeyRecord<C, W> | undefined;
     if (last?.table === this) return last;
     const origin = this.#byKey.get(place.key);
-    if (origin !== undefined) show(place, origin);
+    if (origin === undefined) return undefined;
+    place.record = origin;
+    origin.place = place;
     return origin;
   }
 
@@ -74,10 +76,10 @@ export class SlotTable<C, W> {
       group = new NameRecord<C, W>(name);
       this.#byName.set(name, group);
     }
-    const origin = new KeyRecord<C, W>(key, group, this);
+    const origin = new KeyRecord<C, W>(place, group, this);
     group.records++;
     this.#byKey.set(key, origin);
-    show(place, origin);
+    place.record = origin;
     return origin;
   }
 
@@ -97,8 +99,7 @@ export class SlotTable<C, W> {
     this.#byKey.delete(key);
     origin.table = undefined;
     // Places outlive the records: tens of thousands may be remembered.
-    const { place } = origin;
-    if (place?.record === origin) place.record = undefined;
+    origin.place.record = undefined;
     if (--group.records === 0) this.#byName.delete(group.name);
   }
 
@@ -177,9 +178,4 @@ export class SlotTable<C, W> {
     this.free.remove(slot.inPool);
     this.expiry.remove(slot);
   }
-}
-
-function show(place: Place, origin: KeyRecord<unknown, unknown>): void {
-  place.record = origin;
-  origin.place = place;
 }
