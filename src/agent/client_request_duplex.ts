@@ -11,7 +11,8 @@ import type { Duplex } from "node:stream";
 import { Connection, type ConnectionOwner, type SpentReason } from "./connection.ts";
 import { ConnectionClosedError, invalidArgType } from "./core/errors.ts";
 import type { Dispatched, Exchange } from "./exchange.ts";
-import { fromDuplex, returnDuplex } from "../runtime/mod.ts";
+import { handOver } from "./socket_stream.ts";
+import { fromDuplex } from "../runtime/mod.ts";
 
 /** An exchange and the request that it is for. */
 export interface DuplexUser extends Exchange {
@@ -56,7 +57,8 @@ export class DuplexExchange implements ConnectionOwner, Dispatched {
   onConnectionIdle(connection: Connection): void {
     if (connection.socket.pendingBytes > 0) return connection.destroy();
     if (!this.#exchange.request.shouldKeepAlive) return this.#close(connection);
-    returnDuplex(connection.socket);
+    // A SocketStream, too, takes its Socket again: the next to have it may read it as any stream, or be an exchange.
+    handOver(connection.socket);
     this.#stream.emit("free");
   }
 

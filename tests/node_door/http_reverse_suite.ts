@@ -188,4 +188,49 @@ test("upgrade over the runtime's Agent gives its socket, which has left that age
   });
 });
 
+// As the packages tunnel and tunnel-agent do: they keep the stream of a CONNECT, and hand it out again at its 'free'.
+test("an agent serves one request after another over the stream of a CONNECT", async () => {
+  const answer: WireAnswer = (socket, { head }, index) =>
+    socket.write(head.startsWith("CONNECT") ? "HTTP/1.1 200 OK\r\n\r\n" : ok(`${index}`));
+  await withWireOrigin(answer, async (origin) => {
+    const connecting = http.request({
+      host: "127.0.0.1",
+      port: origin.port,
+      method: "CONNECT",
+      path: "target:80",
+      agent: false,
+    });
+    connecting.end();
+    const stream = await new Promise<Duplex>((resolve, reject) => {
+      connecting.once("connect", (_res, socket) => resolve(socket));
+      connecting.once("error", reject);
+    });
+    // They do so, too.
+    stream.removeAllListeners();
+    const waiting: ClientRequest[] = [];
+    let isBusy = false;
+    stream.on("free", () => {
+      const next = waiting.shift();
+      isBusy = next !== undefined;
+      next?.onSocket(stream);
+    });
+    const agent = {
+      keepAlive: true,
+      addRequest(req: ClientRequest): void {
+        if (isBusy) return void waiting.push(req);
+        isBusy = true;
+        req.onSocket(stream);
+      },
+    };
+    const send = async (path: string): Promise<string> =>
+      await textOf(await responseTo(http.get({ host: "target", path, agent: agent as never })));
+    equal(await Promise.all(["/a", "/b", "/c"].map(send)), ["1", "2", "3"]);
+    // It has been idle, with nobody to take it.
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    is(await send("/d"), "4");
+    is(origin.connections, 1);
+    stream.destroy();
+  });
+});
+
 test.run();
