@@ -78,6 +78,21 @@ function contentTests(add: AddTest): void {
     equal(peer.intake.wrongAt, -1, "first wrong byte");
   });
 
+  add("megabytes behind a few bytes with `more` arrive in order, behind an answer again", async (s) => {
+    const { client, peer } = await s.pair();
+    peer.intake.expect(1);
+    for (let round = 1; round <= 4; round++) {
+      const from = peer.intake.length;
+      const headBytes = round * 37;
+      client.write(pattern(1, from, headBytes), true);
+      client.write(pattern(1, from + headBytes, TRANSFER_BYTES));
+      await s.until(() => peer.intake.length === from + headBytes + TRANSFER_BYTES, "the bytes");
+      equal(peer.intake.wrongAt, -1, "first wrong byte");
+      peer.send("!");
+      await s.until(() => client.intake.length === round, "the answer");
+    }
+  });
+
   add("large transfers over many sockets at once keep their contents, both ways", async (s) => {
     const server = await s.listen("plain", (peer) => {
       // The first byte tells the stream; the answer is another of its own.

@@ -13,7 +13,16 @@
  * @module
  */
 
-import { giveBack, JOINED_BYTES, SMALL_BYTES, takeLarge, takeSmall } from "./deno_buffers.ts";
+import {
+  FRONT_BYTES,
+  giveBack,
+  JOINED_BYTES,
+  SMALL_BYTES,
+  takeFront,
+  takeLarge,
+  takeSmall,
+  UPLOAD_BYTES,
+} from "./deno_buffers.ts";
 import { DenoHold } from "./deno_hold.ts";
 import type { DenoConnLike, DenoLike, DenoTcpConnLike } from "./deno_like.ts";
 import { closeQuietly, DenoOpening } from "./deno_opening.ts";
@@ -221,8 +230,24 @@ export class DenoSocket implements Socket {
   // Whole chunks up to a large buffer are joined: one write for what was written while another was in flight.
   #takeChunk(): Uint8Array {
     if (this.#queue.length === 1) return this.#queue.shift()!;
+    if (this.#beginsUpload()) return this.#takeFront();
     const chunks = takeFitting(this.#queue, JOINED_BYTES);
     return chunks.length === 1 ? chunks[0]! : joinChunks(chunks, this.#joined = takeLarge());
+  }
+
+  // TLS takes 64 KiB a write; in the middle of an upload there is something to take already.
+  #beginsUpload(): boolean {
+    const [head, body] = this.#queue;
+    return this.#unanswered === 0 && head!.length <= JOINED_BYTES && body!.length >= UPLOAD_BYTES &&
+      !this.#opening.isTls;
+  }
+
+  #takeFront(): Uint8Array {
+    const head = this.#queue.shift()!;
+    const [body] = this.#queue;
+    const copied = FRONT_BYTES - head.length;
+    this.#queue[0] = body!.subarray(copied);
+    return joinChunks([head, body!.subarray(0, copied)], this.#joined = takeFront());
   }
 
   #send(chunk: Uint8Array): void {

@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers";
 import * as assert from "uvu/assert";
 import { createDenoConnect } from "../../src/runtime/deno.ts";
 import type { DenoLike } from "../../src/runtime/deno.ts";
-import { JOINED_BYTES, LARGE_BYTES } from "../../src/runtime/deno_buffers.ts";
+import { FRONT_BYTES, JOINED_BYTES, LARGE_BYTES, UPLOAD_BYTES } from "../../src/runtime/deno_buffers.ts";
 import type { DenoConnLike, DenoTcpConnLike, DenoTlsConnLike } from "../../src/runtime/deno_like.ts";
 import { denoError } from "../../src/runtime/errors.ts";
 import type { ConnectOptions, Socket } from "../../src/runtime/socket.ts";
@@ -170,6 +170,11 @@ function named(name: string, message: string, code?: string): Error {
 
 function text(chunk: Uint8Array): string {
   return chunk.length > 40 ? `${chunk.length} bytes` : String.fromCharCode(...chunk);
+}
+
+/** Bytes that tell their place. */
+function counted(length: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, at) => (at * 2_654_435_761) >>> 13);
 }
 
 const reset = named("ConnectionReset", "Connection reset by peer (os error 104)", "ECONNRESET");
@@ -369,6 +374,114 @@ test("options of an open socket are not lost while it connects", async () => {
   deno.connects[0]!.resolve(new FakeConn(log));
   await settled();
   assert.equal(log, ["unref", "noDelay false", "read 1024"]);
+});
+
+test("the beginning of an upload goes with its head, and the rest of it as it is", async () => {
+  const { conn, socket, seen } = await opened();
+  const upload = counted(UPLOAD_BYTES);
+  const rounds = ["first", "on a kept connection"];
+  for (const round of rounds) {
+    socket.write(bytes("head"), true);
+    socket.write(upload);
+    socket.write(bytes("tail"), true);
+    const front = conn.writes[0]!.bytes;
+    assert.is(front.length, FRONT_BYTES, round);
+    assert.is(text(front.subarray(0, 4)), "head");
+    assert.equal(front.subarray(4), upload.subarray(0, FRONT_BYTES - 4));
+    await conn.take(10);
+    assert.is(conn.writes[0]!.bytes.buffer, front.buffer, "the rest of a partial write");
+    await conn.take(FRONT_BYTES - 10);
+    const rest = conn.writes[0]!.bytes;
+    assert.is(rest.buffer, upload.buffer);
+    assert.is(rest.byteOffset, FRONT_BYTES - 4);
+    assert.is(socket.pendingBytes, rest.length + 4);
+    await conn.take(rest.length);
+    assert.is(text(conn.writes[0]!.bytes), "tail");
+    await conn.take(4);
+    assert.is(socket.pendingBytes, 0);
+    await conn.give(bytes("answer"));
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+  assert.equal(seen.log.filter((line) => line === "drain").length, rounds.length);
+  socket.destroy();
+  await seen.closed;
+});
+
+test("what is written while the socket connects goes the same way", async () => {
+  const { deno, log, seen, socket } = connecting();
+  socket.write(bytes("head"), true);
+  socket.write(new Uint8Array(UPLOAD_BYTES));
+  const conn = new FakeConn(log);
+  deno.connects[0]!.resolve(conn);
+  await settled();
+  assert.is(conn.writes[0]!.bytes.length, FRONT_BYTES);
+  await conn.take(FRONT_BYTES);
+  assert.is(conn.writes[0]!.bytes.length, UPLOAD_BYTES + 4 - FRONT_BYTES);
+  socket.destroy();
+  await seen.closed;
+});
+
+test("the beginning of an upload is copied once: not a large piece's in the middle of one, nor behind much, nor for TLS", async () => {
+  const upload = new Uint8Array(UPLOAD_BYTES);
+  const begin = (socket: Socket, before: Uint8Array): void => {
+    socket.write(before, true);
+    socket.write(upload);
+  };
+  const later = await opened();
+  later.socket.write(bytes("head"));
+  await later.conn.take(4);
+  begin(later.socket, bytes("chunk"));
+  await new Promise<void>((resolve) => setImmediate(resolve));
+  assert.is(text(later.conn.writes[0]!.bytes), "chunk");
+  await later.conn.take(5);
+  assert.is(later.conn.writes[0]!.bytes, upload);
+
+  const much = await opened();
+  const before = new Uint8Array(JOINED_BYTES + 1);
+  begin(much.socket, before);
+  assert.is(much.conn.writes[0]!.bytes, before);
+  await much.conn.take(before.length);
+  assert.is(much.conn.writes[0]!.bytes, upload);
+
+  const { deno, log, seen, socket } = connecting({ tls: {} });
+  deno.connects[0]!.resolve(new FakeConn(log));
+  let secured: FakeConn | undefined;
+  const { startTls } = deno;
+  deno.startTls = async (conn, options) => secured = await startTls.call(deno, conn, options) as FakeConn;
+  await settled();
+  await secured!.finishHandshake(null);
+  begin(socket, bytes("head"));
+  assert.is(text(secured!.writes[0]!.bytes), "head");
+  for (const one of [later, much]) {
+    one.socket.destroy();
+    await one.seen.closed;
+  }
+  socket.destroy();
+  await seen.closed;
+});
+
+test("the buffer of an upload's beginning is nobody else's until its write has settled, after destroy() too", async () => {
+  const begin = async (): Promise<World> => {
+    const world = await opened();
+    world.socket.write(bytes("head"), true);
+    world.socket.write(new Uint8Array(UPLOAD_BYTES));
+    return world;
+  };
+  const first = await begin();
+  const { buffer } = first.conn.writes[0]!.bytes;
+  first.socket.destroy();
+  await first.seen.closed;
+  const second = await begin();
+  assert.is.not(second.conn.writes[0]!.bytes.buffer, buffer);
+  await first.conn.take(4);
+  assert.is(first.conn.writes.length, 0, "nothing is written after destroy()");
+  const third = await begin();
+  assert.is(third.conn.writes[0]!.bytes.buffer, buffer);
+  for (const one of [second, third]) {
+    one.socket.destroy();
+    await one.conn.failWrite(named("Interrupted", "operation canceled"));
+    await one.seen.closed;
+  }
 });
 
 test("TLS: nothing is open or written before the handshake has verified the peer", async () => {
