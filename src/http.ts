@@ -142,7 +142,9 @@ export interface OutgoingMessageConstructor {
 /** What a request shares with any other message that is written: Node's `http.OutgoingMessage`. */
 export type OutgoingMessage = builtin.OutgoingMessage;
 /** See the interface of this name. */
-export const OutgoingMessage: OutgoingMessageConstructor = callable(OwnOutgoingMessage);
+export const OutgoingMessage: OutgoingMessageConstructor = callable(OwnOutgoingMessage, {
+  bare: { path: undefined, socket: null, destroy: undefined, setTimeout: undefined },
+});
 
 /** Methods that the runtime's own parser knows. */
 export const METHODS: string[] = builtin.METHODS;

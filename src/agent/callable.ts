@@ -19,18 +19,29 @@ export interface CallableClass {
   readonly root?: Constructor | undefined;
   /** What a call without `new` and without an object does: default: it makes an instance. */
   readonly needsNew?: boolean | undefined;
+  /**
+   * Members that a subclass of ours has its own of, over private state, and what stands for each on an object of the subclass
+   * that this class alone has made: as a field, or this class's own where there is one.
+   */
+  readonly bare?: Readonly<Record<string, unknown>> | undefined;
 }
+
+const prototypes = new WeakSet<object>();
 
 /** Makes a class callable; the class itself stays as it is, but for `prototype.constructor`. */
 export function callable<Result>(
   Class: Constructor,
-  { name, root = Class, needsNew }: CallableClass = {},
+  { name, root = Class, needsNew, bare }: CallableClass = {},
 ): Result {
+  prototypes.add(Class.prototype);
   if (name !== undefined) Object.defineProperty(Class, "name", { value: name });
   const result = new Proxy(Class, {
     apply(_target, self: unknown, args: never[]): object {
       const isHeir = Function.prototype[Symbol.hasInstance].call(Class, self);
-      if (isHeir) return construct(Class, root, self as object, args);
+      if (isHeir) {
+        const made = construct(Class, root, self as object, args);
+        return bare === undefined ? made : lay(bare, Class, made);
+      }
       if (needsNew !== true) return new Class(...args);
       throw new TypeError(`Class constructor ${Class.name} cannot be invoked without 'new'`);
     },
@@ -41,6 +52,23 @@ export function callable<Result>(
     configurable: true,
   });
   return result as Result;
+}
+
+/** Mocks make a ClientRequest so, by OutgoingMessage.call(): Node's members work on it, for they are plain ones. */
+function lay(bare: Readonly<Record<string, unknown>>, Class: Constructor, self: object): object {
+  for (const name of Object.keys(bare)) {
+    let holder: object | null = self;
+    while (holder !== null && !Object.hasOwn(holder, name)) holder = Object.getPrototypeOf(holder) as object;
+    if (holder === null || holder === Class.prototype || !prototypes.has(holder)) continue;
+    const own = Object.getOwnPropertyDescriptor(Class.prototype, name)?.value as unknown;
+    Object.defineProperty(self, name, {
+      value: own ?? bare[name],
+      writable: true,
+      configurable: true,
+      enumerable: own === undefined,
+    });
+  }
+  return self;
 }
 
 /** Makes `self` an instance: what `Class.call(self, ...args)` of a function does. */

@@ -205,7 +205,9 @@ export class ClientRequest extends OutgoingMessage implements ExchangeOwner, Dis
 
   /** Makes the head of what is known. */
   override _implicitHeader(): void {
-    this._makeHead(this.#startLine);
+    // An object that OutgoingMessage alone has made, a mock's, is never sent and has no path of ours.
+    const { method } = this;
+    this._makeHead(#path in this ? this.#startLine : `${method} / HTTP/1.1`);
   }
 
   /** The last byte has been handed over: 'prefinish'. */

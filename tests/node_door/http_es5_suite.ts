@@ -105,6 +105,35 @@ for (const [name, kit, secureKit] of KITS) {
       agent.destroy();
     }));
 
+  // As nock does: the members of a request that is never sent are plain ones.
+  test.needs(needs, `${name}: a ClientRequest that OutgoingMessage alone has made`, () => {
+    function Mocked(this: Any): void {
+      kit.OutgoingMessage.call(this);
+    }
+    inherits(Mocked, kit.ClientRequest);
+    const calls: unknown[] = [];
+    const socket = Object.assign(new PassThrough(), {
+      setTimeout: (ms: number) => calls.push(ms),
+      setNoDelay: (on: boolean) => calls.push(on),
+      destroy: (error: Error) => calls.push(error.message),
+    });
+    const request = new (Mocked as Any)();
+    truthy(request instanceof kit.ClientRequest);
+    equal([request.path, request.socket], [undefined, null]);
+    request.path = "/a";
+    request.method = "GET";
+    request.setHeader("a", "b");
+    request.socket = request.connection = socket;
+    equal([request.path, request.socket, request.getHeader("a")], ["/a", socket, "b"]);
+    request.setTimeout(5);
+    request.setNoDelay(true);
+    request.destroy(new Error("enough"));
+    equal([calls, request.destroyed], [[5, true, "enough"], true]);
+    const ended = new (Mocked as Any)();
+    ended.end();
+    is(ended.finished, true);
+  });
+
   test.needs(needs, `${name}: without new`, () => {
     const agent = kit.Agent({ maxSockets: 2 });
     truthy(agent instanceof kit.Agent);
