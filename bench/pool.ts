@@ -252,9 +252,9 @@ function report(title: string, sizes: readonly number[], task: (size: number) =>
   measure(task(sizes[1]!));
   const costs = sizes.map((size) => measure(task(size)));
   console.log(`${title} (ns)`);
-  for (const  of of["best", "mean"] as const) {
-    const cells = sizes.map((size, i) => `${size}: ${costs[i]![of].toFixed(0)}`).join(", ");
-    console.log(`  ${of}  ${cells}   last/first ${(costs.at(-1)![of] / costs[0]![of]).toFixed(2)}`);
+  for (const kind of ["best", "mean"] as const) {
+    const cells = sizes.map((size, i) => `${size}: ${costs[i]![kind].toFixed(0)}`).join(", ");
+    console.log(`  ${kind}  ${cells}   last/first ${(costs.at(-1)![kind] / costs[0]![kind]).toFixed(2)}`);
   }
 }
 
