@@ -91,13 +91,8 @@ export class AgentEndpoints {
     const isSecure = this.#agent.protocol === "https:" || options["protocol"] === "https:";
     const isReplacedName = isReplaced(this.#agent.getName);
     const nameOf = (of: NodeOptions): string => this.#nameOf(of);
-    const { name, key, place, connect, parsers } = this.#table.find(
-      options,
-      isSecure,
-      nameOf,
-      isReplacedName,
-    );
-    return { name, key, place, connect, options, isSecure, parsers };
+    const { name, place, connect, parsers } = this.#table.find(options, isSecure, nameOf, isReplacedName);
+    return { name, place, connect, options, isSecure, parsers };
   }
 
   /**
@@ -201,7 +196,6 @@ export class AgentEndpoints {
 /** A known endpoint with the options of one request. Holds none of the request: connections keep the endpoint of their first. */
 class RequestEndpoint implements KnownEndpoint {
   readonly name: string;
-  readonly key: string;
   readonly place: Place;
   readonly connect: ConnectOptions;
   readonly isSecure: boolean;
@@ -213,7 +207,6 @@ class RequestEndpoint implements KnownEndpoint {
 
   constructor(known: KnownEndpoint, own: object, given: NodeOptions, hostHeader: unknown) {
     this.name = known.name;
-    this.key = known.key;
     this.place = known.place;
     this.connect = known.connect;
     this.isSecure = known.isSecure;

@@ -31,7 +31,7 @@ BareOptions.prototype = Object.freeze(Object.create(null));
 
 /** An endpoint and the options it was made from. */
 export interface KnownEndpoint extends Endpoint {
-  /** Its name and its key, as the pool takes them. */
+  /** Its name, and its key: that and every option that says who the peer is, by which connections are reused. */
   readonly place: Place;
   /** What of a request's options makes the endpoint; `createConnection` is given these. Not to be written into. */
   readonly options: NodeOptions;
@@ -237,7 +237,6 @@ export class EndpointTable {
     const key = parts.join(" ");
     return {
       name,
-      key,
       place: { name, key, record: undefined },
       connect: connectOptionsOf(options, isSecure),
       options: kept,

@@ -106,8 +106,6 @@ export interface DispatchableRequest {
 export interface Endpoint {
   /** Node's getName(): caps and views. */
   readonly name: string;
-  /** The name and every option that says who the peer is: reuse. */
-  readonly key: string;
   /** How a connection there is made. */
   readonly connect: ConnectOptions;
 }
