@@ -17,8 +17,8 @@ export const JOINED_BYTES: number = 65536;
 /**
  * What is little and followed by at least {@linkcode UPLOAD_BYTES} goes with the beginning of that, copied, so that the first write is
  * as long as this. There is no writev(), and after a head alone the peer takes the rest more slowly, from node:http too when it does without
- * its own. 10 MiB over the loopback against node:http, medians of some 80 interleaved rounds: 0.82 to 0.87 times the rate with the head
- * alone, 0.9 with 128 KiB, 0.92 to 1 with 256 KiB, 0.93 with 384 KiB.
+ * its own. 10 MiB over the loopback against node:http, medians of some 80 rounds: 0.82 to 0.87 times the rate with the head
+ * alone, 0.9 with 128 KiB, 0.92 to 1 with 256 KiB, 0.93 with 384 KiB; ARCHITECTURE.md has the order of rounds in which it gains nothing.
  */
 export const FRONT_BYTES: number = 262144;
 /** See {@linkcode FRONT_BYTES}: up to 384 KiB the copy costs more than it gains. */

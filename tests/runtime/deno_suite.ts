@@ -159,6 +159,19 @@ async function opened(options: ConnectOptions = {}): Promise<World> {
   return { ...world, conn };
 }
 
+/** The same over TLS, its handshake done; `conn` is what is inside. */
+async function openedTls(): Promise<World> {
+  const world = connecting({ tls: {} });
+  const { deno } = world;
+  deno.connects[0]!.resolve(new FakeConn(world.log));
+  let secured: FakeConn | undefined;
+  const { startTls } = deno;
+  deno.startTls = async (conn, options) => secured = await startTls.call(deno, conn, options) as FakeConn;
+  await settled();
+  await secured!.finishHandshake(null);
+  return { ...world, conn: secured! };
+}
+
 /** What is due among promises has run. */
 async function settled(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await Promise.resolve();
@@ -443,21 +456,13 @@ test("the beginning of an upload is copied once: not a large piece's in the midd
   await much.conn.take(before.length);
   assert.is(much.conn.writes[0]!.bytes, upload);
 
-  const { deno, log, seen, socket } = connecting({ tls: {} });
-  deno.connects[0]!.resolve(new FakeConn(log));
-  let secured: FakeConn | undefined;
-  const { startTls } = deno;
-  deno.startTls = async (conn, options) => secured = await startTls.call(deno, conn, options) as FakeConn;
-  await settled();
-  await secured!.finishHandshake(null);
-  begin(socket, bytes("head"));
-  assert.is(text(secured!.writes[0]!.bytes), "head");
-  for (const one of [later, much]) {
+  const secured = await openedTls();
+  begin(secured.socket, bytes("head"));
+  assert.is(text(secured.conn.writes[0]!.bytes), "head");
+  for (const one of [later, much, secured]) {
     one.socket.destroy();
     await one.seen.closed;
   }
-  socket.destroy();
-  await seen.closed;
 });
 
 test("the buffer of an upload's beginning is nobody else's until its write has settled, after destroy() too", async () => {
@@ -553,17 +558,11 @@ test("trap 16: what Deno would ignore without a word is refused before it dials"
 
 test("trap 17: the end of TLS without close_notify is an end that is not authenticated", async () => {
   for (const isProper of [true, false]) {
-    const { deno, log, seen } = connecting({ tls: {} });
+    const { conn, seen } = await openedTls();
     const ends: unknown[] = [];
     seen.onEnd = (authenticated?: boolean): void => void ends.push(authenticated);
-    deno.connects[0]!.resolve(new FakeConn(log));
-    let secured: FakeConn | undefined;
-    const { startTls } = deno;
-    deno.startTls = async (conn, options) => secured = await startTls.call(deno, conn, options) as FakeConn;
-    await settled();
-    await secured!.finishHandshake(null);
-    if (isProper) await secured!.end();
-    else {await secured!.failRead(
+    if (isProper) await conn.end();
+    else {await conn.failRead(
         named("UnexpectedEof", "peer closed connection without sending TLS close_notify"),
       );}
     assert.equal(ends, [isProper]);
