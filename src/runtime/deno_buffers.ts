@@ -15,24 +15,23 @@ export const LARGE_BYTES: number = 131072;
 /** Up to this size chunks that wait are joined, in a large buffer: more is sooner written twice than copied. */
 export const JOINED_BYTES: number = 65536;
 /**
- * What is little and followed by at least {@linkcode UPLOAD_BYTES} goes with the beginning of that, copied, so that the first write is
- * as long as this. There is no writev(), and after a head alone the peer takes the rest more slowly, from node:http too when it does without
- * its own. 10 MiB over the loopback against node:http, medians of some 80 rounds: 0.82 to 0.87 times the rate with the head
- * alone, 0.9 with 128 KiB, 0.92 to 1 with 256 KiB, 0.93 with 384 KiB; ARCHITECTURE.md has the order of rounds in which it gains nothing.
+ * As much as this, the head and the beginning of the body, copied, is all that a connection's first upload writes at first. For
+ * {@linkcode FRONT_TURNS} it waits then. What reaches the peer in the first round trip decides how large a receive buffer its kernel gives the
+ * connection, for good. Over the loopback, 10 MiB at a time, it makes that 0.8 MB where the head goes alone or the whole body follows
+ * at once, and 1.2 to 1.6 MB so, and the uploads cost a fifth less. 6 to 8 KiB do; ARCHITECTURE.md has the figures.
  */
-export const FRONT_BYTES: number = 262144;
-/** See {@linkcode FRONT_BYTES}: up to 384 KiB the copy costs more than it gains. */
+export const FRONT_BYTES: number = 7168;
+/** How many turns of the event loop the peer has for {@linkcode FRONT_BYTES}: some 50 us where nothing else is done in them. */
+export const FRONT_TURNS: number = 10;
+/** From this size on a piece is worth the wait. */
 export const UPLOAD_BYTES: number = 1048576;
 /** Large buffers kept for the next busy sockets: 4 MB at most. */
 const MAX_SPARE_LARGE = 32;
 /** Small buffers kept for the next idle sockets: 4 MB at most. */
 const MAX_SPARE_SMALL = 4096;
-/** Buffers kept for the beginnings of the next uploads: 2 MB at most. */
-const MAX_SPARE_FRONT = 8;
 
 const spareLarge: Uint8Array[] = [];
 const spareSmall: Uint8Array[] = [];
-const spareFront: Uint8Array[] = [];
 
 /** A buffer for a busy socket's read, or for chunks that are joined. */
 export function takeLarge(): Uint8Array {
@@ -50,17 +49,10 @@ export function takeSmall(): Uint8Array {
   return spareSmall.pop()!;
 }
 
-/** A buffer for an upload's beginning. */
-export function takeFront(): Uint8Array {
-  return spareFront.pop() ?? new Uint8Array(FRONT_BYTES);
-}
-
 /** The buffer's read or write has settled. */
 export function giveBack(buffer: Uint8Array | undefined): void {
   if (buffer === undefined) return;
   if (buffer.length === SMALL_BYTES) {
     if (spareSmall.length < MAX_SPARE_SMALL) spareSmall.push(buffer);
-  } else if (buffer.length === FRONT_BYTES) {
-    if (spareFront.length < MAX_SPARE_FRONT) spareFront.push(buffer);
   } else if (spareLarge.length < MAX_SPARE_LARGE) spareLarge.push(buffer);
 }

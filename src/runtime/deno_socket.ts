@@ -15,10 +15,10 @@
 
 import {
   FRONT_BYTES,
+  FRONT_TURNS,
   giveBack,
   JOINED_BYTES,
   SMALL_BYTES,
-  takeFront,
   takeLarge,
   takeSmall,
   UPLOAD_BYTES,
@@ -67,6 +67,9 @@ export class DenoSocket implements Socket {
   #unanswered = 0;
   /** Until the next turn of the loop, or until they are enough, pieces wait for others. */
   #isGathering = false;
+  #hasUploaded = false;
+  /** Turns of the loop before the rest of the first upload is written. */
+  #frontTurns = 0;
   #isEnding = false;
   #finState: "none" | "sending" | "sent" = "none";
 
@@ -221,7 +224,7 @@ export class DenoSocket implements Socket {
 
   #flush(): void {
     this.#isFlushDue = false;
-    if (this.connecting || this.destroyed || this.#writing !== undefined) return;
+    if (this.connecting || this.destroyed || this.#writing !== undefined || this.#frontTurns > 0) return;
     if (this.#isGathering && !this.#isEnding && this.pendingBytes < JOINED_BYTES) return;
     if (this.#queue.length > 0) this.#send(this.#takeChunk());
     else if (this.#isEnding && this.#finState === "none") this.#sendFin();
@@ -235,10 +238,11 @@ export class DenoSocket implements Socket {
     return chunks.length === 1 ? chunks[0]! : joinChunks(chunks, this.#joined = takeLarge());
   }
 
-  // TLS takes 64 KiB a write; in the middle of an upload there is something to take already.
+  // TLS takes 64 KiB a write; in the middle of an upload it is too late.
   #beginsUpload(): boolean {
     const [head, body] = this.#queue;
-    return this.#unanswered === 0 && head!.length <= JOINED_BYTES && body!.length >= UPLOAD_BYTES &&
+    return !this.#hasUploaded && this.#unanswered === 0 && head!.length < FRONT_BYTES &&
+      body!.length >= UPLOAD_BYTES &&
       !this.#opening.isTls;
   }
 
@@ -247,7 +251,16 @@ export class DenoSocket implements Socket {
     const [body] = this.#queue;
     const copied = FRONT_BYTES - head.length;
     this.#queue[0] = body!.subarray(copied);
-    return joinChunks([head, body!.subarray(0, copied)], this.#joined = takeFront());
+    this.#hasUploaded = true;
+    this.#frontTurns = FRONT_TURNS;
+    return joinChunks([head, body!.subarray(0, copied)], this.#joined = takeLarge());
+  }
+
+  #awaitFront(): void {
+    nextTurn(() => {
+      if (--this.#frontTurns > 0) this.#awaitFront();
+      else this.#flush();
+    });
   }
 
   #send(chunk: Uint8Array): void {
@@ -276,7 +289,8 @@ export class DenoSocket implements Socket {
     if (count < chunk.length) return this.#write(chunk.subarray(count));
     this.#releaseJoined();
     if (this.pendingBytes === 0) tell(this.handler, this.handler.onDrain);
-    this.#flush();
+    if (this.#frontTurns > 0) this.#awaitFront();
+    else this.#flush();
   };
 
   #releaseJoined(): void {

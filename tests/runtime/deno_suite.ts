@@ -2,7 +2,13 @@ import { setImmediate } from "node:timers";
 import * as assert from "uvu/assert";
 import { createDenoConnect } from "../../src/runtime/deno.ts";
 import type { DenoLike } from "../../src/runtime/deno.ts";
-import { FRONT_BYTES, JOINED_BYTES, LARGE_BYTES, UPLOAD_BYTES } from "../../src/runtime/deno_buffers.ts";
+import {
+  FRONT_BYTES,
+  FRONT_TURNS,
+  JOINED_BYTES,
+  LARGE_BYTES,
+  UPLOAD_BYTES,
+} from "../../src/runtime/deno_buffers.ts";
 import type { DenoConnLike, DenoTcpConnLike, DenoTlsConnLike } from "../../src/runtime/deno_like.ts";
 import { denoError } from "../../src/runtime/errors.ts";
 import type { ConnectOptions, Socket } from "../../src/runtime/socket.ts";
@@ -177,6 +183,11 @@ async function settled(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await Promise.resolve();
 }
 
+/** So many turns of the event loop have passed. */
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
+}
+
 function named(name: string, message: string, code?: string): Error {
   return Object.assign(new Error(message), { name }, code === undefined ? {} : { code });
 }
@@ -321,7 +332,6 @@ test("the buffer that chunks are joined in is used again once it is written, and
 
 test("pieces of an upload that are written in one turn go together, and wait for no more than is joined", async () => {
   const { conn, socket, seen, log } = await opened();
-  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   log.length = 0;
   socket.write(bytes("head"));
   await conn.take(4);
@@ -330,7 +340,7 @@ test("pieces of an upload that are written in one turn go together, and wait for
   socket.write(bytes("b"));
   socket.write(bytes("c"));
   assert.equal(log, ["write head", "write a"]);
-  await turn();
+  await turns(1);
   assert.equal(log, ["write head", "write a", "write bc"]);
   await conn.take(2);
   const large = new Uint8Array(JOINED_BYTES - 1);
@@ -389,52 +399,84 @@ test("options of an open socket are not lost while it connects", async () => {
   assert.equal(log, ["unref", "noDelay false", "read 1024"]);
 });
 
-test("the beginning of an upload goes with its head, and the rest of it as it is", async () => {
+test("a connection's first upload writes its head and little more, and turns of the loop later the rest as it is", async () => {
   const { conn, socket, seen } = await opened();
   const upload = counted(UPLOAD_BYTES);
-  const rounds = ["first", "on a kept connection"];
-  for (const round of rounds) {
+  const begin = (): void => {
     socket.write(bytes("head"), true);
     socket.write(upload);
     socket.write(bytes("tail"), true);
-    const front = conn.writes[0]!.bytes;
-    assert.is(front.length, FRONT_BYTES, round);
-    assert.is(text(front.subarray(0, 4)), "head");
-    assert.equal(front.subarray(4), upload.subarray(0, FRONT_BYTES - 4));
-    await conn.take(10);
-    assert.is(conn.writes[0]!.bytes.buffer, front.buffer, "the rest of a partial write");
-    await conn.take(FRONT_BYTES - 10);
-    const rest = conn.writes[0]!.bytes;
-    assert.is(rest.buffer, upload.buffer);
-    assert.is(rest.byteOffset, FRONT_BYTES - 4);
-    assert.is(socket.pendingBytes, rest.length + 4);
-    await conn.take(rest.length);
-    assert.is(text(conn.writes[0]!.bytes), "tail");
-    await conn.take(4);
-    assert.is(socket.pendingBytes, 0);
-    await conn.give(bytes("answer"));
-    await new Promise<void>((resolve) => setImmediate(resolve));
+  };
+  begin();
+  const front = conn.writes[0]!.bytes;
+  assert.is(front.length, FRONT_BYTES);
+  assert.is(text(front.subarray(0, 4)), "head");
+  assert.equal(front.subarray(4), upload.subarray(0, FRONT_BYTES - 4));
+  await conn.take(10);
+  assert.is(conn.writes[0]!.bytes.buffer, front.buffer, "the rest of a partial write");
+  await conn.take(FRONT_BYTES - 10);
+  socket.write(bytes("end"));
+  await turns(FRONT_TURNS - 1);
+  assert.is(conn.writes.length, 0);
+  assert.is(socket.pendingBytes, UPLOAD_BYTES + 4 - FRONT_BYTES + 7);
+  await turns(1);
+  const rest = conn.writes[0]!.bytes;
+  assert.is(rest.buffer, upload.buffer);
+  assert.is(rest.byteOffset, FRONT_BYTES - 4);
+  await conn.take(rest.length);
+  assert.is(text(conn.writes[0]!.bytes), "tailend");
+  await conn.take(7);
+  assert.is(socket.pendingBytes, 0);
+
+  await conn.give(bytes("answer"));
+  await turns(1);
+  begin();
+  for (const expected of ["head", `${UPLOAD_BYTES} bytes`, "tail"]) {
+    const written = conn.writes[0]!.bytes;
+    assert.is(text(written), expected);
+    if (written.length === UPLOAD_BYTES) assert.is(written, upload);
+    await conn.take(written.length);
   }
-  assert.equal(seen.log.filter((line) => line === "drain").length, rounds.length);
+  assert.equal(seen.log, ["open", "drain", "data 6", "drain"]);
   socket.destroy();
   await seen.closed;
 });
 
-test("what is written while the socket connects goes the same way", async () => {
+test("what is written while the socket connects goes the same way, and what ends it comes last", async () => {
   const { deno, log, seen, socket } = connecting();
   socket.write(bytes("head"), true);
   socket.write(new Uint8Array(UPLOAD_BYTES));
+  socket.end();
   const conn = new FakeConn(log);
   deno.connects[0]!.resolve(conn);
   await settled();
   assert.is(conn.writes[0]!.bytes.length, FRONT_BYTES);
   await conn.take(FRONT_BYTES);
+  await turns(FRONT_TURNS);
   assert.is(conn.writes[0]!.bytes.length, UPLOAD_BYTES + 4 - FRONT_BYTES);
+  assert.not(log.includes("closeWrite"));
+  await conn.take(UPLOAD_BYTES + 4 - FRONT_BYTES);
+  assert.is(log.at(-1), "closeWrite");
   socket.destroy();
   await seen.closed;
 });
 
-test("the beginning of an upload is copied once: not a large piece's in the middle of one, nor behind much, nor for TLS", async () => {
+test("nothing is written when the socket is destroyed, or has failed, while the rest of an upload waits", async () => {
+  for (const end of ["destroy", "read"]) {
+    const { conn, socket, seen } = await opened();
+    socket.write(bytes("head"), true);
+    socket.write(new Uint8Array(UPLOAD_BYTES));
+    await conn.take(FRONT_BYTES);
+    if (end === "destroy") socket.destroy();
+    else await conn.failRead(reset);
+    await turns(FRONT_TURNS + 1);
+    assert.is(conn.writes.length, 0, end);
+    await seen.closed;
+    assert.is(seen.error?.code, end === "destroy" ? undefined : "ECONNRESET");
+  }
+});
+
+test("only a connection's first upload waits: not a piece in the middle of one, nor behind much, nor over TLS", async () => {
   const upload = new Uint8Array(UPLOAD_BYTES);
   const begin = (socket: Socket, before: Uint8Array): void => {
     socket.write(before, true);
@@ -444,47 +486,29 @@ test("the beginning of an upload is copied once: not a large piece's in the midd
   later.socket.write(bytes("head"));
   await later.conn.take(4);
   begin(later.socket, bytes("chunk"));
-  await new Promise<void>((resolve) => setImmediate(resolve));
+  await turns(1);
   assert.is(text(later.conn.writes[0]!.bytes), "chunk");
   await later.conn.take(5);
   assert.is(later.conn.writes[0]!.bytes, upload);
 
   const much = await opened();
-  const before = new Uint8Array(JOINED_BYTES + 1);
+  const before = new Uint8Array(FRONT_BYTES);
   begin(much.socket, before);
   assert.is(much.conn.writes[0]!.bytes, before);
   await much.conn.take(before.length);
   assert.is(much.conn.writes[0]!.bytes, upload);
 
+  const little = await opened();
+  little.socket.write(bytes("head"), true);
+  little.socket.write(upload.subarray(1));
+  await little.conn.take(4);
+  assert.is(little.conn.writes[0]!.bytes.length, UPLOAD_BYTES - 1);
+
   const secured = await openedTls();
   begin(secured.socket, bytes("head"));
   assert.is(text(secured.conn.writes[0]!.bytes), "head");
-  for (const one of [later, much, secured]) {
+  for (const one of [later, much, little, secured]) {
     one.socket.destroy();
-    await one.seen.closed;
-  }
-});
-
-test("the buffer of an upload's beginning is nobody else's until its write has settled, after destroy() too", async () => {
-  const begin = async (): Promise<World> => {
-    const world = await opened();
-    world.socket.write(bytes("head"), true);
-    world.socket.write(new Uint8Array(UPLOAD_BYTES));
-    return world;
-  };
-  const first = await begin();
-  const { buffer } = first.conn.writes[0]!.bytes;
-  first.socket.destroy();
-  await first.seen.closed;
-  const second = await begin();
-  assert.is.not(second.conn.writes[0]!.bytes.buffer, buffer);
-  await first.conn.take(4);
-  assert.is(first.conn.writes.length, 0, "nothing is written after destroy()");
-  const third = await begin();
-  assert.is(third.conn.writes[0]!.bytes.buffer, buffer);
-  for (const one of [second, third]) {
-    one.socket.destroy();
-    await one.conn.failWrite(named("Interrupted", "operation canceled"));
     await one.seen.closed;
   }
 });
