@@ -74,7 +74,8 @@ export const lookupNode: LookupFunction = (hostname, options, callback): void =>
 
 /**
  * A Socket over a stream that is connected already, or is connecting: net.Socket, TLSSocket or any Duplex of bytes, as a
- * `createConnection` returns it. The stream belongs to the Socket from here on, and `onOpen` follows. A stream that stands
+ * `createConnection` returns it. The stream belongs to the Socket from here on, and `onOpen` follows; at once for a mock, a
+ * net.Socket that says it is connecting and has nothing that connects. A stream that stands
  * for a Socket already ({@linkcode lendDuplex}, {@linkcode bindDuplex}) gives that one back: it is open, and `onOpen` is
  * not told again.
  *
@@ -93,7 +94,7 @@ export function fromDuplex(stream: Duplex, handler: SocketHandler): Socket {
   socket.attach(stream, readStyleOf(stream));
   const open = (): void => socket.open(infoOf(stream));
   if (stream instanceof tls.TLSSocket && !isSecured(stream)) stream.once("secureConnect", open);
-  else if ((stream as Partial<net.Socket>).connecting === true) stream.once("connect", open);
+  else if (isDialling(stream)) stream.once("connect", open);
   else queueMicrotask(open);
   return socket;
 }
@@ -278,6 +279,13 @@ function marked(lookup: LookupFunction, socket: NodeSocket, stages: Stages): Loo
     };
     callLookup(lookup, hostname, options, answer);
   };
+}
+
+// What connects a net.Socket is its handle. One that has none and says that it is connecting is a mock, which says 'connect'
+// once it is written to; Node's client writes at once.
+function isDialling(stream: Duplex): boolean {
+  const { connecting, _handle } = stream as { connecting?: boolean; _handle?: object | null };
+  return connecting === true && !(stream instanceof net.Socket && _handle === null);
 }
 
 // Another's TLSSocket has no gate: where it may not be stopped, what comes while paused is kept, however much it is.

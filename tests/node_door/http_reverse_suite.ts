@@ -141,6 +141,48 @@ test("createConnection may return any Duplex", async () => {
   await closed(req);
 });
 
+test("a socket that connects only by being written to, as mocks are, is written to: from any agent, and from none", async () => {
+  class Mock extends net.Socket {
+    written = "";
+
+    constructor() {
+      super();
+      (this as { connecting: boolean }).connecting = true;
+    }
+
+    override write(chunk: Uint8Array | string, ...rest: unknown[]): boolean {
+      this.written += typeof chunk === "string" ? chunk : Buffer.from(chunk).toString("latin1");
+      if (this.connecting) queueMicrotask(() => this.#answer());
+      (rest.at(-1) as (() => void) | undefined)?.();
+      return true;
+    }
+
+    #answer(): void {
+      if (!this.connecting) return;
+      (this as { connecting: boolean }).connecting = false;
+      this.emit("connect");
+      this.push(ok());
+    }
+  }
+  const make = (): never => new Mock() as never;
+  for (const AnyAgent of [http.Agent, builtin.Agent, undefined]) {
+    const agent = AnyAgent === undefined
+      ? undefined
+      : Object.assign(new AnyAgent(), { createConnection: make });
+    const req = http.request({
+      host: "mock.test",
+      method: "POST",
+      ...(agent === undefined ? { createConnection: make } : { agent: agent as never }),
+    });
+    req.end("body");
+    is(await textOf(await responseTo(req)), "ok");
+    const { written } = req.socket as unknown as Mock;
+    match(written, /^POST \/ HTTP\/1.1\r\nHost: mock.test(:80)?\r\n/);
+    match(written, /\r\n\r\nbody$/);
+    agent?.destroy();
+  }
+});
+
 test("an agent is any object with addRequest(), which answers by onSocket()", async () => {
   await withWireOrigin((socket) => socket.end(ok()), async (origin) => {
     const agent = {

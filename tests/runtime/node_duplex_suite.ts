@@ -194,6 +194,29 @@ test("a net.Socket that is connecting, one that is open, one that is refused", a
   assert.is(seen.error?.phase, "connect");
 });
 
+test("a net.Socket that connects by being written to, as mocks are, opens without a 'connect'", async () => {
+  class Mock extends net.Socket {
+    override connecting = true;
+
+    override write(chunk: Uint8Array): boolean {
+      if (this.connecting) {
+        this.connecting = false;
+        this.emit("connect");
+      }
+      return this.push(chunk);
+    }
+  }
+  const seen = new Recorder();
+  const socket = fromDuplex(new Mock(), seen);
+  assert.equal(seen.log, [], "not inside the call");
+  await seen.opened;
+  socket.write(bytes("hello"));
+  await seen.untilText("hello");
+  assert.equal(seen.log.filter((line) => line === "open"), ["open"]);
+  socket.destroy();
+  await seen.closed;
+});
+
 test("a TLSSocket opens when its handshake is done, whenever it is given", async () => {
   const server = await listenTls(good, (connection) => connection.pipe(connection));
   for (const wait of [false, true]) {
