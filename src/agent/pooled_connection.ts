@@ -22,6 +22,7 @@ import {
   asError,
   aside,
   discard,
+  discardLater,
   errorReason,
   hasArrived,
   ignore,
@@ -120,11 +121,11 @@ export class PooledConnection implements ConnectionOwner, StreamEvents {
     this.#attach(connect(this.connection));
   }
 
-  /** The answer of a createConnection: the first counts, a later stream is destroyed. */
+  /** The answer of a createConnection: the first counts, a later stream is destroyed that nobody has. */
   answer(error: unknown, stream: Duplex | undefined): void {
     if (this.#abandoned !== undefined) return this.#abandoned.answer(stream);
     if (this.#isAnswered || this.#phase !== "dialling") {
-      if (stream !== this.#stream) discard(stream);
+      if (stream !== this.#stream) discardLater(stream);
       return;
     }
     this.#isAnswered = true;

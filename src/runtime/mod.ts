@@ -44,6 +44,7 @@ export {
   connect as connectStream,
   connectTls as connectTlsStream,
   openingEvent,
+  wasReturned,
   withClose,
 } from "./node_streams.ts";
 export type { StreamCallback } from "./node_streams.ts";

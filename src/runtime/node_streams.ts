@@ -17,6 +17,9 @@ import * as tls from "node:tls";
 import { argumentError } from "./errors.ts";
 import type { StreamSessions } from "./node_stream_sessions.ts";
 
+/** What was returned, before its callback brings it. */
+const returned = new WeakSet<object>();
+
 /** Called once: with the stream when it is connected, or with why it is not. */
 export type StreamCallback = (error: Error | null, stream?: net.Socket) => void;
 
@@ -42,6 +45,11 @@ export function connectTls(args: readonly unknown[], sessions?: StreamSessions):
   checkHello(options);
   const stream = sessions === undefined ? tls.connect(options) : sessions.connect(options);
   return calledBack(stream, "secureConnect", callbackOf(args));
+}
+
+/** A default `createConnection` has returned the stream to who called it, and may call back with it. */
+export function wasReturned(stream: object): boolean {
+  return returned.has(stream);
 }
 
 /** The event after which a stream can carry a request; undefined: it can already. */
@@ -80,6 +88,7 @@ function calledBack<Stream extends net.Socket>(
   callback: StreamCallback | undefined,
 ): Stream {
   if (callback === undefined) return stream;
+  returned.add(stream);
   const succeed = (): void => {
     stream.off("error", fail);
     callback(null, stream);

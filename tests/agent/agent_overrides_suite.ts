@@ -1,4 +1,4 @@
-import type { Duplex } from "node:stream";
+import { Duplex } from "node:stream";
 import * as net from "node:net";
 import * as http from "node:http";
 import * as assert from "uvu/assert";
@@ -23,11 +23,35 @@ async function foreign(agent: Agent, port: number): Promise<[string, boolean]> {
   return [body, reused];
 }
 
+/** What is written goes to `inner`, what comes is its. */
+function over(inner: net.Socket): Duplex {
+  const outer = new Duplex({
+    read: (): void => void inner.resume(),
+    write: (chunk, _encoding, done): void => void inner.write(chunk, done),
+    final: (done): void => void inner.end(done),
+    destroy: (error, done): void => {
+      inner.destroy();
+      done(error);
+    },
+  });
+  inner.on("data", (chunk) => {
+    if (!outer.push(chunk)) inner.pause();
+  });
+  inner.on("end", () => outer.push(null));
+  inner.on("error", (error) => outer.destroy(error));
+  inner.on("close", () => outer.destroy());
+  return outer;
+}
+
 type Dial = (port: number) => unknown;
 
 const DIALS: readonly [string, (agent: Agent) => void][] = [
   ["returns a stream", (agent) => {
     agent.createConnection = (options) => net.connect((options as { port: number }).port, "127.0.0.1");
+  }],
+  ["returns one over the default's, which calls back too", (agent) => {
+    const connect = agent.createConnection;
+    agent.createConnection = (options, callback): Duplex => over(connect(options, callback) as net.Socket);
   }],
   ["calls back with a stream at once", (agent) => {
     agent.createConnection = (options, callback): undefined => {
