@@ -366,6 +366,19 @@ export class HttpsAgentBase extends AgentBase {
   override getName(options?: ClientRequestArgs): string {
     return secureName(super.getName(options), (options ?? {}) as NodeOptions);
   }
+
+  /**
+   * What Node's own `https.Agent.prototype.createConnection` asks of the agent that it is called on, as mocks call it.
+   *
+   * Differs from Node: there is none. A session is kept by all that was verified, which Node's name does not say.
+   */
+  _getSession(_name: string): undefined {}
+
+  /** As {@linkcode HttpsAgentBase._getSession}: not kept. */
+  _cacheSession(_name: string, _session: Uint8Array): void {}
+
+  /** As {@linkcode HttpsAgentBase._getSession}: there is none to forget. */
+  _evictSession(_name: string): void {}
 }
 
 /** By agent. */

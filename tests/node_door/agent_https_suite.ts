@@ -309,6 +309,29 @@ test("createConnection that returns a TLSSocket carries https, own and foreign",
   await one.close();
 });
 
+test("the runtime's own createConnection, called on it as mocks do, connects and is offered no session", async () => {
+  const one = await secureOrigin();
+  const agent = new HttpsAgent({ ca });
+  const connect = https.Agent.prototype as unknown as {
+    createConnection(this: unknown, options: object): tls.TLSSocket;
+  };
+  for (let turn = 0; turn < 2; turn++) {
+    const stream = connect.createConnection.call(agent, {
+      host: "localhost",
+      port: one.port,
+      ca,
+      servername: "localhost",
+      _agentKey: "a name that says less than what was verified",
+    });
+    await new Promise((resolve, reject) => stream.once("secureConnect", resolve).once("error", reject));
+    assert.is(stream.isSessionReused(), false);
+    stream.on("error", () => {});
+    stream.destroy(new Error("given up"));
+    await new Promise((resolve) => stream.once("close", resolve));
+  }
+  await one.close();
+});
+
 test("Agent's own requests speak TLS by the URL, and HttpsAgent's do not where it says http", async () => {
   const one = await secureOrigin();
   const agent = new Agent({ keepAlive: true, ca });
