@@ -22,10 +22,10 @@ export function emittedStem(source: string): string {
   return source.replace(/^\.\//, "").replace(/\.ts$/, "");
 }
 
-/** What dnt takes as `package`; it adds the entry points itself. */
+/** What dnt takes as `package`; it adds the entry points to `exports` itself. */
 export function packageFields(
   config: DenoConfig,
-): Record<string, unknown> & { name: string; version: string } {
+): Record<string, unknown> & { name: string; version: string; exports: Record<string, string> } {
   return {
     name: config.name,
     version: config.version,
@@ -34,6 +34,8 @@ export function packageFields(
     keywords: ["http", "agent", "keep-alive", "connection-pool", "http-client", "node", "deno", "bun"],
     engines: { node: ">=20" },
     sideEffects: false,
+    // Tools read a package's version by it.
+    exports: { "./package.json": "./package.json" },
   };
 }
 
@@ -43,11 +45,12 @@ export function packageManifest(config: DenoConfig): Record<string, unknown> {
     const stem = emittedStem(source);
     return [name, { import: `./esm/${stem}.js`, require: `./script/${stem}.js` }] as const;
   });
+  const fields = packageFields(config);
   return {
-    ...packageFields(config),
+    ...fields,
     main: "./script/mod.js",
     module: "./esm/mod.js",
     types: "./esm/mod.d.ts",
-    exports: Object.fromEntries(entries),
+    exports: { ...Object.fromEntries(entries), ...fields.exports },
   };
 }

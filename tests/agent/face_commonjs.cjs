@@ -71,3 +71,4 @@ for (const module of [http, https]) {
   );
 }
 console.log("it is the default export itself");
+console.log(`package.json of ${require("@holdfast/agent/package.json").name}`);

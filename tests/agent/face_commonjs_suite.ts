@@ -5,11 +5,12 @@ import { suite } from "../harness/suite.ts";
 
 const test = suite("http and https as CommonJS");
 
-test("require() gives one assignable globalAgent and every documented name", async () => {
+test("require() gives one assignable globalAgent, every documented name, and the manifest", async () => {
   const expected = `globalAgent is one variable
 new ClientRequest() asks it
 missing:${" "}
 it is the default export itself
+package.json of @holdfast/agent
 `;
   assert.equal(await runScript("tests/agent/face_commonjs.cjs"), { exitCode: 0, output: expected });
 });
