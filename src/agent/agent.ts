@@ -26,7 +26,7 @@ import { type AgentFetch, createFetch } from "./fetch.ts";
 import { ForeignRequest, type NodeRequest } from "./foreign_request.ts";
 import { LiveSettings } from "./live_settings.ts";
 import { type AgentOptions, readAgentOptions, type RequestTarget } from "./options.ts";
-import { discardLater } from "./pooled_stream.ts";
+import { discard } from "./pooled_stream.ts";
 import { request } from "./request.ts";
 import type { RequestInput } from "./request_input.ts";
 import type { AgentResponse } from "./lean_response.ts";
@@ -323,7 +323,7 @@ export class AgentBase extends EventEmitter {
   /** A later answer of a createConnection, unless it is the first one told twice. */
   #discardUnknown(stream: Duplex): void {
     if (this.#hooks.connectionOf(stream) !== undefined) return;
-    discardLater(stream);
+    discard(stream);
   }
 }
 

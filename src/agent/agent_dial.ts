@@ -7,7 +7,9 @@
 
 import type { Duplex } from "node:stream";
 import { BareOptions, type NodeOptions } from "./endpoint_table.ts";
+import { discardWith } from "./pooled_stream.ts";
 import { isAddress } from "../runtime/addresses.ts";
+import { wasReturned } from "../runtime/mod.ts";
 
 /** The part of an agent that decides how a stream is asked for. */
 export interface DialingAgent {
@@ -108,16 +110,26 @@ export function dialOptions(
 
 /**
  * Calls a `createConnection`, which answers by returning a stream, by its callback or by a promise of a stream. Throws what
- * it throws.
+ * it throws. One that gives its callback to the default, and returns a stream of its own over what that returned, has answered
+ * by its own alone: the other is closed with it.
  */
 export function callDial(dial: (answer: DialAnswer) => unknown, answer: DialAnswer): void {
-  const returned = dial(answer);
+  let given: Duplex | undefined;
+  const give = (stream: Duplex): void => {
+    given = stream;
+    answer(null, stream);
+  };
+  const returned = dial((error, stream) => {
+    const isUnder = given !== undefined && stream && stream !== given && wasReturned(stream);
+    if (isUnder) discardWith(given!, stream);
+    else answer(error, stream);
+  });
   if (returned === undefined || returned === null) return;
   const { then } = returned as PromiseLike<Duplex>;
-  if (typeof then !== "function") return answer(null, returned as Duplex);
+  if (typeof then !== "function") return give(returned as Duplex);
   (returned as PromiseLike<Duplex | undefined>).then(
     // A promise of nothing is that of an async method that answers by its callback.
-    (stream) => stream === undefined || stream === null ? undefined : answer(null, stream),
+    (stream) => stream === undefined || stream === null ? undefined : give(stream),
     (error) => answer(error ?? new Error("createConnection() failed")),
   );
 }

@@ -22,7 +22,6 @@ import {
   asError,
   aside,
   discard,
-  discardLater,
   errorReason,
   hasArrived,
   ignore,
@@ -121,11 +120,11 @@ export class PooledConnection implements ConnectionOwner, StreamEvents {
     this.#attach(connect(this.connection));
   }
 
-  /** The answer of a createConnection: the first counts, a later stream is destroyed that nobody has. */
+  /** The answer of a createConnection: the first counts, a later stream is destroyed. */
   answer(error: unknown, stream: Duplex | undefined): void {
     if (this.#abandoned !== undefined) return this.#abandoned.answer(stream);
     if (this.#isAnswered || this.#phase !== "dialling") {
-      if (stream !== this.#stream) discardLater(stream);
+      if (stream !== this.#stream) discard(stream);
       return;
     }
     this.#isAnswered = true;

@@ -8,7 +8,7 @@ import type { Duplex } from "node:stream";
 import { ArgumentTypeError, ConnectionClosedError, invalidArgType } from "./core/errors.ts";
 import { duplexOf, SocketStream } from "./socket_stream.ts";
 import type { Clock } from "../clock.ts";
-import { fromDuplex, wasReturned } from "../runtime/mod.ts";
+import { fromDuplex } from "../runtime/mod.ts";
 import type { Socket } from "../runtime/socket.ts";
 
 /** Why an answer of createConnection cannot be used; undefined: it can. */
@@ -151,12 +151,11 @@ export function discard(stream: unknown): void {
   stream.destroy();
 }
 
-/**
- * The same of a later answer of a createConnection; not where it gave its own callback to the default one, and has returned a
- * stream of its own over what that returned.
- */
-export function discardLater(stream: Duplex | null | undefined): void {
-  if (stream && !wasReturned(stream)) discard(stream);
+/** Closes `inner` when `outer` is closed, which is made over it. */
+export function discardWith(outer: Duplex, inner: Duplex): void {
+  inner.on("error", ignore);
+  if (outer.destroyed) discard(inner);
+  else outer.once("close", () => discard(inner));
 }
 
 /** A listener for errors that somebody else hears, or nobody needs to. */

@@ -282,7 +282,7 @@ function marked(lookup: LookupFunction, socket: NodeSocket, stages: Stages): Loo
 }
 
 // What connects a net.Socket is its handle. One that has none and says that it is connecting is a mock, which says 'connect'
-// once it is written to; Node's client writes at once.
+// once it is written to; Node's client writes at once. From then on no limit of connecting holds for it.
 function isDialling(stream: Duplex): boolean {
   const { connecting, _handle } = stream as { connecting?: boolean; _handle?: object | null };
   return connecting === true && !(stream instanceof net.Socket && _handle === null);

@@ -17,7 +17,7 @@ import * as tls from "node:tls";
 import { argumentError } from "./errors.ts";
 import type { StreamSessions } from "./node_stream_sessions.ts";
 
-/** What was returned, before its callback brings it. */
+/** Streams that were returned, and that a callback brings. */
 const returned = new WeakSet<object>();
 
 /** Called once: with the stream when it is connected, or with why it is not. */
@@ -47,7 +47,7 @@ export function connectTls(args: readonly unknown[], sessions?: StreamSessions):
   return calledBack(stream, "secureConnect", callbackOf(args));
 }
 
-/** A default `createConnection` has returned the stream to who called it, and may call back with it. */
+/** A default `createConnection` has returned the stream to who called it with a callback. */
 export function wasReturned(stream: object): boolean {
   return returned.has(stream);
 }

@@ -103,6 +103,43 @@ for (const [what, replace] of DIALS) {
   });
 }
 
+type Default = (callback: (error: Error | null, stream?: Duplex) => void) => Duplex;
+
+const ABANDONING: readonly [string, (connect: Default, callback: (error: Error) => void) => unknown][] = [
+  ["calls the default twice", (connect, callback) => {
+    connect(callback as never);
+    connect(callback as never);
+  }],
+  ["calls back with an error while the default connects", (connect, callback) => {
+    connect(callback as never);
+    callback(new Error("too slow"));
+  }],
+  ["throws after it called the default", (connect, callback) => {
+    connect(callback as never);
+    throw new Error("no");
+  }],
+  ["returns the default's second stream over its first", (connect, callback) => {
+    connect(callback as never);
+    return connect(() => {});
+  }],
+];
+
+for (const [what, dial] of ABANDONING) {
+  test(`createConnection that ${what} leaves no stream open`, async () => {
+    const one = await origin(hello);
+    const agent = new Agent({ keepAlive: true });
+    const { createConnection } = agent;
+    agent.createConnection = ((options: never, callback: never) =>
+      dial((called) =>
+        createConnection(options, called as never)!, callback)) as never;
+    await own(agent, one.port).catch(() => {});
+    await pause(20);
+    await agent.close();
+    await until(() => one.sockets.size === 0);
+    await one.close();
+  });
+}
+
 for (
   const [what, createConnection] of [
     ["throws", (): never => {
