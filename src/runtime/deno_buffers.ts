@@ -15,7 +15,8 @@ export const LARGE_BYTES: number = 131072;
 /** Up to this size chunks that wait are joined, in a large buffer: more is sooner written twice than copied. */
 export const JOINED_BYTES: number = 65536;
 /**
- * As much as this, the head and the beginning of the body, copied, is all that a connection's first upload writes at first. For
+ * As much as this, the head and the beginning of the body, copied, is all that a connection's first upload of one large piece (as the
+ * http face's `end(body)`) writes at first. For
  * {@linkcode FRONT_TURNS} it waits then. What reaches the peer in the first round trip decides how large a receive buffer its kernel gives the
  * connection, for good. Over the loopback, 10 MiB at a time, it makes that 0.8 MB where the head goes alone or the whole body follows
  * at once, and 1.2 to 1.6 MB so, and the uploads cost a fifth less. 6 to 8 KiB do; ARCHITECTURE.md has the figures.

@@ -67,7 +67,7 @@ export class DenoSocket implements Socket {
   #unanswered = 0;
   /** Until the next turn of the loop, or until they are enough, pieces wait for others. */
   #isGathering = false;
-  #hasUploaded = false;
+  #hasHadFront = false;
   /** Turns of the loop before the rest of the first upload is written. */
   #frontTurns = 0;
   #isEnding = false;
@@ -241,7 +241,7 @@ export class DenoSocket implements Socket {
   // TLS takes 64 KiB a write; in the middle of an upload it is too late.
   #beginsUpload(): boolean {
     const [head, body] = this.#queue;
-    return !this.#hasUploaded && this.#unanswered === 0 && head!.length < FRONT_BYTES &&
+    return !this.#hasHadFront && this.#unanswered === 0 && head!.length < FRONT_BYTES &&
       body!.length >= UPLOAD_BYTES &&
       !this.#opening.isTls;
   }
@@ -251,7 +251,7 @@ export class DenoSocket implements Socket {
     const [body] = this.#queue;
     const copied = FRONT_BYTES - head.length;
     this.#queue[0] = body!.subarray(copied);
-    this.#hasUploaded = true;
+    this.#hasHadFront = true;
     this.#frontTurns = FRONT_TURNS;
     return joinChunks([head, body!.subarray(0, copied)], this.#joined = takeLarge());
   }
@@ -289,6 +289,8 @@ export class DenoSocket implements Socket {
     if (count < chunk.length) return this.#write(chunk.subarray(count));
     this.#releaseJoined();
     if (this.pendingBytes === 0) tell(this.handler, this.handler.onDrain);
+    // onDrain may have begun the first upload.
+    if (this.#writing !== undefined) return;
     if (this.#frontTurns > 0) this.#awaitFront();
     else this.#flush();
   };

@@ -461,6 +461,26 @@ test("what is written while the socket connects goes the same way, and what ends
   await seen.closed;
 });
 
+test("an upload that onDrain begins waits as long", async () => {
+  const { conn, socket, seen } = await opened();
+  socket.write(bytes("ask"));
+  await conn.give(bytes("answer"));
+  seen.onDrain = (): void => {
+    seen.onDrain = (): void => {};
+    socket.write(bytes("head"), true);
+    socket.write(new Uint8Array(UPLOAD_BYTES));
+  };
+  await conn.take(3);
+  await turns(3);
+  await conn.take(FRONT_BYTES);
+  await turns(FRONT_TURNS - 1);
+  assert.is(conn.writes.length, 0);
+  await turns(1);
+  assert.is(conn.writes.length, 1);
+  socket.destroy();
+  await seen.closed;
+});
+
 test("nothing is written when the socket is destroyed, or has failed, while the rest of an upload waits", async () => {
   for (const end of ["destroy", "read"]) {
     const { conn, socket, seen } = await opened();
